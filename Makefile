@@ -1,0 +1,66 @@
+# The commands of the course. `make help` lists them.
+
+PYTHON ?= python3.11
+# Where the CPU build of torch comes from on Linux, so that nobody pulls gigabytes of CUDA. For a GPU: make … TORCH_INDEX=
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+RUNNER := $(BIN)/python -m tests.lessons
+
+.DEFAULT_GOAL := help
+.PHONY: help book lab lessons sweep test test-fast lint assignments bench lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+		{ echo "Python 3.11 is needed: make … PYTHON=/path/to/python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --retries 1 $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
+		$$(grep -E '^torch==' requirements.lock) $$(grep -E '^uv==' requirements.lock)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock || \
+		$(BIN)/python -m pip install --quiet -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+book: $(STAMP) ## render the book from the stored outputs into _build/html
+	$(BIN)/python -m tests.book.build
+
+lab: $(STAMP) ## JupyterLab on the lessons
+	$(BIN)/jupyter lab --notebook-dir=book
+
+lessons: $(STAMP) ## run the lessons in place and store their outputs; ONLY=3_03 for some
+	$(RUNNER) execute $(ONLY)
+
+sweep: $(STAMP) ## run every lesson with SEEDS=3 seeds and tabulate which claims hold; ONLY=3_03 for some
+	$(RUNNER) sweep --seeds $(or $(SEEDS),3) $(ONLY)
+
+test: lint ## everything that CI proves
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not built_book"
+	$(RUNNER) smoke
+	$(RUNNER) nbval
+	$(MAKE) book
+	$(BIN)/python -m pytest -m built_book
+
+test-fast: lint ## lint and the unit tests that take seconds
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not built_book"
+
+lint: $(STAMP) ## ruff (notebooks too), codespell, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/lint-imports
+
+assignments: $(STAMP) ## the students' versions of the exercises, into book/assignments
+	$(BIN)/python -m tests.book.build --assignments-only
+
+bench: $(STAMP) ## speed against the libraries, interleaved
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
+
+lock: $(STAMP) ## resolve pyproject.toml anew into requirements.lock and environment.yml
+	$(BIN)/python -m tests.book.lock
+
+clean: ## remove what the other commands made, but not .venv
+	rm -rf _build book/assignments .pytest_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks

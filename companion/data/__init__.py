@@ -1,0 +1,23 @@
+"""Named data sets, one function each: what it is, its shapes, its licence and its source.
+
+Everything here comes out of an installed package or is generated; nothing touches the network. `remote` is the one,
+opt-in, exception.
+"""
+
+from companion.data.carriers import CorruptFile, MissingCarrier
+from companion.data.digits import digits, small_digits
+from companion.data.sets import AudioSet, DataSet, ImageSet, PairSet, TextSet, to_display, to_model
+
+__all__ = [
+    "AudioSet",
+    "CorruptFile",
+    "DataSet",
+    "ImageSet",
+    "MissingCarrier",
+    "PairSet",
+    "TextSet",
+    "digits",
+    "small_digits",
+    "to_display",
+    "to_model",
+]

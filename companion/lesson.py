@@ -1,0 +1,195 @@
+"""What a notebook needs of the package: set-up, budget, claims, source code on the page, measured costs.
+
+A lesson begins with ``run = setup("3_03_foundations/attention", SEED, BUDGET)`` and then says what it does by
+`Lesson.pick`, `claim`, `show` and `glue`.
+"""
+
+import ast
+import html
+import inspect
+import json
+import os
+import random
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from IPython.display import Markdown, display
+
+from companion.plotting import use_style
+from companion.validate import check_choice, check_count
+
+BUDGETS = ("smoke", "laptop", "workstation")
+T = TypeVar("T")
+_current: "Lesson | None" = None
+
+
+class ClaimFailed(AssertionError):
+    """What the lesson says about its result does not hold in this run."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One run of a lesson: which budget, which seed, on what.
+
+    Attributes:
+        name: the notebook's path below ``book/``, without the ending.
+        seed: where all of the run's randomness starts.
+        budget: ``"smoke"`` (seconds), ``"laptop"`` (what the book shows) or ``"workstation"``.
+        device: where the tensors live; the CPU unless ``COMPANION_DEVICE`` names another.
+    """
+
+    name: str
+    seed: int
+    budget: str
+    device: torch.device
+
+    def pick(self, *, smoke: T, laptop: T, workstation: T) -> T:
+        """The value for this run's budget: ``steps = run.pick(smoke=20, laptop=1_500, workstation=60_000)``."""
+        return {"smoke": smoke, "laptop": laptop, "workstation": workstation}[self.budget]
+
+    def generator(self, offset: int = 0) -> torch.Generator:
+        """A CPU generator whose stream depends on the run's seed and on ``offset`` alone."""
+        check_count("offset", offset, low=0)
+        return torch.Generator().manual_seed(self.seed * 1_000_003 + offset)
+
+
+def setup(name: str, seed: int, budget: str) -> Lesson:
+    """Start a lesson: seed every generator, fix the threads, choose the device, show what the lesson costs.
+
+    Two threads unless ``COMPANION_THREADS`` says otherwise; the CPU unless ``COMPANION_DEVICE`` names another device.
+
+    Args:
+        name: the notebook's path below ``book/``, without the ending, such as ``"3_03_foundations/losses"``.
+        seed: a whole number from 0.
+        budget: one of ``"smoke"``, ``"laptop"``, ``"workstation"``.
+
+    Raises:
+        ValueError: a negative seed or an unknown budget.
+    """
+    global _current
+    check_count("SEED", seed, low=0, high=2**31 - 1)
+    check_choice("BUDGET", budget, BUDGETS)
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  some libraries draw from the legacy generator
+    torch.manual_seed(seed)
+    torch.set_num_threads(int(os.environ.get("COMPANION_THREADS", "2")))
+    use_style()
+    _current = Lesson(name, seed, budget, torch.device(os.environ.get("COMPANION_DEVICE", "cpu")))
+    display(_Box("measured", _cost(name), f"This run: budget “{budget}”, seed {seed}."))
+    return _current
+
+
+def claim(id: str, text: str, holds: bool, *, exact: bool = False) -> None:
+    """State a result in words and prove it: print whether it holds, and stop the run if it does not.
+
+    Under the ``smoke`` budget nothing is trained long enough to be good, so a claim about quality is stated there but not
+    judged. A claim that no training can change (an identity, a closed form) is ``exact`` and judged always.
+
+    Args:
+        id: a name that is unique in the book: section, lesson, letter: ``"3.3-attention-a"``.
+        text: the claim as a sentence of the lesson; numbers that vary from run to run do not belong in it.
+        holds: the measured condition.
+
+    Raises:
+        ClaimFailed: the claim is judged and does not hold.
+        ValueError: ``holds`` is not a truth value (a tensor of several, say).
+        RuntimeError: no lesson has been set up.
+    """
+    if _current is None:
+        raise RuntimeError("claim: no lesson is running, call setup(...) first")
+    if not isinstance(holds, (bool, np.bool_)):
+        if not (isinstance(holds, torch.Tensor) and holds.numel() == 1 and holds.dtype == torch.bool):
+            raise ValueError(f"claim {id}: got {type(holds).__name__}, wanted one truth value; use .all() or .any()")
+        holds = bool(holds)
+    if _current.budget == "smoke" and not exact:
+        display(_Box("claim unjudged", f"– Claim {id}", f"{text} (Not judged at this budget.)"))
+    elif holds:
+        display(_Box("claim holds", f"✓ Claim {id}", text))
+    else:
+        raise ClaimFailed(f"claim {id} does not hold in this run: {text}")
+
+
+def show(*objects: Callable | type) -> None:
+    """Put the source of functions or classes of the package on the page, highlighted, without their docstrings.
+
+    The book therefore prints the code that ran: a page whose stored source differs from the package's fails its test.
+
+    Raises:
+        ValueError: the source of an object cannot be found.
+    """
+    for item in objects:
+        try:
+            source = textwrap.dedent(inspect.getsource(item))
+        except (OSError, TypeError) as error:
+            raise ValueError(f"show: got {item!r}, wanted a function or class of the package") from error
+        where = item.__module__.replace(".", "/") + ".py"
+        display(Markdown(f"```python\n# {where}\n{_without_docstrings(source)}\n```"))
+
+
+def glue(name: str, value: Any, form: str = "{}") -> None:
+    """Hand a measured value to the prose: ``glue("accuracy", 0.987, "{:.1%}")`` is read by ``{glue}`accuracy```.
+
+    Args:
+        form: how the value is written, as for `str.format`.
+    """
+    from myst_nb import glue as myst_glue  # the book's extra; a lesson's cell without a glue needs no Sphinx
+
+    myst_glue(name, _Verbatim(form.format(value)), display=False)
+
+
+@dataclass(frozen=True)
+class _Verbatim:
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class _Box:
+    """A framed line of the page; its look is in the book's style sheet, its text alone reads well in a terminal."""
+
+    kind: str
+    head: str
+    text: str
+
+    def __repr__(self) -> str:
+        return f"{self.head}: {self.text}"
+
+    def _repr_html_(self) -> str:
+        return (
+            f'<div class="lesson-box {self.kind}"><strong>{html.escape(self.head)}</strong> '
+            f"<span>{html.escape(self.text)}</span></div>"
+        )
+
+
+def _cost(name: str) -> str:
+    """What `make lessons` measured for this lesson, from ``measured.json`` beside the lessons."""
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        table = folder / "measured.json"
+        if table.is_file():
+            row = json.loads(table.read_text()).get(name)
+            if row:
+                return f"Measured on two cores: {row['seconds']:.0f} s, {row['memory_mb'] / 1000:.1f} GB of memory."
+            break
+    return "Not measured yet: `make lessons` fills this in."
+
+
+def _without_docstrings(source: str) -> str:
+    lines = source.rstrip().splitlines()
+    tree = ast.parse(source)
+    drop: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node) is not None:
+            if len(node.body) == 1:  # nothing but a docstring: keep it
+                continue
+            doc = node.body[0]
+            drop.update(range(doc.lineno, doc.end_lineno + 1))
+            if doc.end_lineno < len(lines) and not lines[doc.end_lineno].strip():
+                drop.add(doc.end_lineno + 1)
+    return "\n".join(line for number, line in enumerate(lines, 1) if number not in drop)

@@ -1,0 +1,124 @@
+"""What more than one lesson draws, in one look: white paper, colours that colour-blind readers can tell apart.
+
+Figures are at most 6 inches wide with 11-point text, so that they can still be read on a phone.
+"""
+
+from collections.abc import Callable, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from companion.validate import check_shapes
+
+# Okabe & Ito's palette (jfly.uni-koeln.de/color), black and the darker hues first.
+BLUE, ORANGE, GREEN, PINK, SKY, RED, YELLOW, BLACK = (
+    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#222222",
+)  # fmt: skip
+COLORS = (BLUE, RED, GREEN, PINK, ORANGE, SKY, BLACK)
+
+
+def use_style() -> None:
+    """Set matplotlib's defaults for the whole course."""
+    plt.rcParams.update(
+        {
+            "figure.figsize": (5.6, 3.4),
+            "figure.dpi": 110,
+            "figure.facecolor": "white",
+            "savefig.facecolor": "white",
+            "figure.constrained_layout.use": True,
+            "axes.facecolor": "white",
+            "axes.prop_cycle": plt.cycler(color=COLORS),
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": 11,
+            "axes.labelsize": 11,
+            "axes.grid": True,
+            "grid.color": "#e4e4e4",
+            "grid.linewidth": 0.6,
+            "font.size": 11,
+            "legend.frameon": False,
+            "legend.fontsize": 10,
+            "lines.linewidth": 1.8,
+            "image.cmap": "gray",
+            "image.interpolation": "nearest",
+        }
+    )
+
+
+def image_grid(images: Tensor, columns: int = 10, *, gap: int = 2) -> np.ndarray:
+    """Lay images in [-1, 1] out as one picture.
+
+    Args:
+        images: shape (n, 1 or 3, height, width), values in [-1, 1]; values outside are clipped.
+        columns: images in a row.
+        gap: white pixels between two images.
+
+    Returns:
+        One picture in [0, 1]: (rows, columns) for grey images, (rows, columns, 3) for colour.
+    """
+    sizes = check_shapes(images=(images, "n channels height width"))
+    if sizes["channels"] not in (1, 3):
+        raise ValueError(f"images: got {sizes['channels']} channels, wanted 1 (grey) or 3 (colour)")
+    n, height, width = sizes["n"], sizes["height"], sizes["width"]
+    columns = min(columns, n)
+    rows = -(-n // columns)
+    sheet = np.ones((rows * (height + gap) - gap, columns * (width + gap) - gap, sizes["channels"]))
+    pixels = ((images.detach().float().cpu() + 1) / 2).clamp(0, 1).permute(0, 2, 3, 1).numpy()
+    for i, picture in enumerate(pixels):
+        top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
+        sheet[top : top + height, left : left + width] = picture
+    return sheet[..., 0] if sizes["channels"] == 1 else sheet
+
+
+def show_images(images: Tensor, columns: int = 10, *, title: str = "", ax: Axes | None = None) -> None:
+    """Draw images in [-1, 1], shape (n, channels, height, width), as a grid; makes its own figure if given no axes."""
+    sheet = image_grid(images, columns)
+    alone = ax is None
+    if alone:
+        width = 5.6
+        _, ax = plt.subplots(figsize=(width, width * sheet.shape[0] / sheet.shape[1] + (0.3 if title else 0.05)))
+    ax.imshow(sheet, vmin=0, vmax=1)
+    ax.set_axis_off()
+    if title:
+        ax.set_title(title)
+    if alone:
+        plt.show()
+
+
+def scatter(points: Tensor, *, ax: Axes, color: str = BLUE, title: str = "", limit: float | None = None) -> None:
+    """Draw 2-D points, shape (n, 2), on square axes from -limit to limit (from the data if not given)."""
+    check_shapes(points=(points, "n 2"))
+    x, y = points.detach().cpu().numpy().T
+    ax.scatter(x, y, s=4, alpha=0.5, color=color, linewidths=0, rasterized=True)
+    ax.set_aspect("equal")
+    if limit is not None:
+        ax.set(xlim=(-limit, limit), ylim=(-limit, limit))
+    ax.set(xticks=[], yticks=[], title=title)
+    ax.grid(False)
+
+
+def density(
+    log_prob: Callable[[Tensor], Tensor], *, ax: Axes, limit: float, points: int = 100, title: str = ""
+) -> None:
+    """Draw exp(log_prob) over the square from -limit to limit; ``log_prob`` maps (n, 2) to (n)."""
+    axis = torch.linspace(-limit, limit, points)
+    grid = torch.cartesian_prod(axis, axis)
+    with torch.no_grad():
+        values = log_prob(grid).exp().reshape(points, points).T
+    ax.imshow(values, origin="lower", extent=(-limit, limit, -limit, limit), cmap="Blues", interpolation="bilinear")
+    ax.set(xticks=[], yticks=[], title=title)
+    ax.grid(False)
+
+
+def panels(count: int, columns: int = 2, *, height: float = 2.7) -> tuple[Figure, Sequence[Axes]]:
+    """A figure of ``count`` axes in rows of ``columns``, 5.6 inches wide, and its axes as a flat list."""
+    rows = -(-count // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(5.6, height * rows), squeeze=False)
+    flat = list(axes.flat)
+    for spare in flat[count:]:
+        spare.set_axis_off()
+    return figure, flat[:count]

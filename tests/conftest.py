@@ -1,0 +1,33 @@
+"""What every test has: two threads, seeded generators, no network, and `rejects` for bad input."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+
+import jaxtyping
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+
+
+@contextlib.contextmanager
+def rejects(pattern: str, error: type[Exception] = ValueError) -> Iterator[None]:
+    """Expect a clear error: of this kind, with words that match, and (unless the kind says it) what was got and wanted.
+
+    The run-time shape checks of pytest are off inside, so that what a caller sees is tested, not what pytest sees.
+    """
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        with pytest.raises(error) as caught:
+            yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)
+    message = str(caught.value)
+    assert re.search(pattern, message), f"the error says {message!r}, which does not match {pattern!r}"
+    if error is ValueError:
+        assert "got" in message and "wanted" in message, f"the error does not say what was got and wanted: {message!r}"
