@@ -80,15 +80,15 @@ def setup(name: str, seed: int, budget: str) -> Lesson:
     torch.set_num_threads(int(os.environ.get("COMPANION_THREADS", "2")))
     use_style()
     _current = Lesson(name, seed, budget, torch.device(os.environ.get("COMPANION_DEVICE", "cpu")))
-    display(_Box("measured", _cost(name), f"This run: budget “{budget}”, seed {seed}."))
+    display(cost_box(_measured(name), budget, seed))
     return _current
 
 
 def claim(id: str, text: str, holds: bool, *, exact: bool = False) -> None:
     """State a result in words and prove it: print whether it holds, and stop the run if it does not.
 
-    Under the ``smoke`` budget nothing is trained long enough to be good, so a claim about quality is stated there but not
-    judged. A claim that no training can change (an identity, a closed form) is ``exact`` and judged always.
+    Under the ``smoke`` budget nothing is trained long enough to be good, so a claim about quality is stated there but
+    not judged. A claim that no training can change (an identity, a closed form) is ``exact`` and judged always.
 
     Args:
         id: a name that is unique in the book: section, lesson, letter: ``"3.3-attention-a"``.
@@ -168,16 +168,22 @@ class _Box:
         )
 
 
-def _cost(name: str) -> str:
-    """What `make lessons` measured for this lesson, from ``measured.json`` beside the lessons."""
+def cost_box(row: dict | None, budget: str, seed: int) -> _Box:
+    """The box at a lesson's top: what `make lessons` measured (seconds, megabytes), and what this run is."""
+    if row is None:
+        head = "Not measured yet"
+    else:
+        head = f"{row['seconds']:.0f} s and {row['memory_mb'] / 1000:.1f} GB on two cores"
+    return _Box("measured", head, f"This run: budget “{budget}”, seed {seed}.")
+
+
+def _measured(name: str) -> dict | None:
+    """This lesson's row of ``measured.json``, which stands beside the lessons; None outside the book's folder."""
     for folder in (Path.cwd(), *Path.cwd().parents):
         table = folder / "measured.json"
         if table.is_file():
-            row = json.loads(table.read_text()).get(name)
-            if row:
-                return f"Measured on two cores: {row['seconds']:.0f} s, {row['memory_mb'] / 1000:.1f} GB of memory."
-            break
-    return "Not measured yet: `make lessons` fills this in."
+            return json.loads(table.read_text(encoding="utf-8")).get(name)
+    return None
 
 
 def _without_docstrings(source: str) -> str:

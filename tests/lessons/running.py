@@ -1,0 +1,179 @@
+"""Running one notebook: papermill, nbval or in place, with its wall time and peak memory."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbclient
+import nbformat
+import papermill
+import psutil
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+from companion.lesson import cost_box
+from tests.lessons.notebooks import BOOK, ROOT, claims, code_cells, name, read
+
+MEASURED = BOOK / "measured.json"
+RUNS = ROOT / "_build" / "runs.json"
+_LOCK = threading.Lock()
+
+
+class LessonFailed(Exception):
+    """A lesson does not run, or not as it should; the message is for the person who runs it."""
+
+
+@dataclass
+class Cost:
+    """Wall time, and the most memory that a process and its children held at once."""
+
+    seconds: float = 0.0
+    memory_mb: float = 0.0
+
+
+@contextlib.contextmanager
+def measured(pid: int | None = None) -> Iterator[Cost]:
+    """Measure what happens inside; the memory is that of the children of ``pid`` (of this process if not given)."""
+    cost, done, started = Cost(), threading.Event(), time.perf_counter()
+    parent = psutil.Process(pid)
+
+    def watch() -> None:
+        while not done.wait(0.1):
+            total = 0
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for child in parent.children(recursive=True):
+                    total += child.memory_info().rss
+            cost.memory_mb = max(cost.memory_mb, total / 2**20)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield cost
+    finally:
+        done.set()
+        watcher.join()
+        cost.seconds = time.perf_counter() - started
+
+
+def kernel_environment() -> dict[str, str]:
+    """What a kernel needs so that its run can be stored: no network, no progress bars, no debugger's warnings."""
+    paths = [str(Path(__file__).parent / "offline"), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "TQDM_DISABLE": "1",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        "JUPYTER_PLATFORM_DIRS": "1",
+    }
+
+
+def execute(path: Path, timeout: int) -> Cost:
+    """Run a notebook in place, top to bottom, and store its outputs; it is left as it was if a cell fails."""
+    notebook = read(path)
+    client = nbclient.NotebookClient(
+        notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
+    )
+    try:
+        with measured() as cost:
+            client.execute(env=kernel_environment())
+    except (CellExecutionError, DeadKernelError, CellTimeoutError) as error:
+        raise LessonFailed(f"{name(path)}: {error}") from error
+    row = {
+        "seconds": round(cost.seconds, 1),
+        "memory_mb": round(cost.memory_mb),
+        "claims": [id for id, _, _ in claims(notebook)],
+        "run": time.strftime("%Y-%m-%d"),
+    }
+    merge(MEASURED, name(path), row)
+    _tidy(notebook, row)
+    _write(path, nbformat.writes(notebook) + "\n")
+    return cost
+
+
+def smoke(path: Path, timeout: int, *, seed: int = 1) -> Cost:
+    """Run a copy by papermill at the ``smoke`` budget with another seed."""
+    cost, copy = parametrised(path, seed, "smoke", ROOT / "_build" / "smoke", timeout)
+    said = [cell.outputs[0].get("data", {}).get("text/plain", "") for cell in code_cells(copy) if cell.outputs][:1]
+    if not said or f"budget “smoke”, seed {seed}" not in said[0]:
+        raise LessonFailed(f"{name(path)}: the parameters did not reach setup(...); it said {said}")
+    merge(RUNS, name(path), {"smoke": vars(cost)})
+    return cost
+
+
+def parametrised(path: Path, seed: int, budget: str, folder: Path, timeout: int) -> tuple[Cost, nbformat.NotebookNode]:
+    """Run a copy of a notebook by papermill with other parameters, in a process of its own.
+
+    Papermill only warns when the cell tagged ``parameters`` or one of the names is missing, and the notebook's own
+    value then wins: here both are errors.
+    """
+    missing = {"SEED", "BUDGET"} - set(papermill.inspect_notebook(str(path)))
+    if missing:
+        raise LessonFailed(f"{name(path)}: no {', '.join(sorted(missing))} in a cell tagged 'parameters'")
+    target = folder / f"{name(path)}.seed{seed}.ipynb"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    cost, output = _run(
+        "papermill", str(path), str(target), "-p", "SEED", str(seed), "-p", "BUDGET", budget, "--cwd", str(path.parent),
+        "--kernel", "python3", "--no-progress-bar", "--execution-timeout", str(timeout),
+    )  # fmt: skip
+    if cost is None:
+        raise LessonFailed(f"{name(path)}: fails at {budget} with seed {seed}\n{output[-4000:]}")
+    return cost, read(target)
+
+
+def nbval(path: Path, timeout: int) -> Cost:
+    """Run a notebook again and compare each output with the stored one, except in cells tagged nbval-ignore-output."""
+    cost, output = _run(
+        "pytest", "--nbval", "--nbval-current-env", f"--nbval-cell-timeout={timeout}", "-q", "-p", "no:cacheprovider",
+        "-c", str(Path(__file__).parent / "nbval.ini"), "--rootdir", str(ROOT), str(path),
+    )  # fmt: skip
+    if cost is None:
+        raise LessonFailed(f"{name(path)}: nbval found differences\n{output[-6000:]}")
+    merge(RUNS, name(path), {"nbval": vars(cost)})
+    return cost
+
+
+def _run(module: str, *arguments: str) -> tuple[Cost | None, str]:
+    """Run ``python -m module``; its cost if it succeeded, and what it printed."""
+    with subprocess.Popen(
+        [sys.executable, "-m", module, *arguments], cwd=ROOT, env=kernel_environment(), text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as process:  # fmt: skip
+        with measured(process.pid) as cost:
+            output, _ = process.communicate()
+    return (cost if process.returncode == 0 else None), output
+
+
+def merge(table: Path, key: str, row: dict) -> None:
+    """Put fields into one row of a JSON table, which is replaced in one move."""
+    with _LOCK:
+        rows = json.loads(table.read_text()) if table.is_file() else {}
+        rows[key] = rows.get(key, {}) | row
+        _write(table, json.dumps(dict(sorted(rows.items())), indent=1, ensure_ascii=False) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
+
+
+def _tidy(notebook: nbformat.NotebookNode, row: dict) -> None:
+    """Keep what the page needs: no time stamps, no stderr, cell ids that do not change, this run's cost in the box."""
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number:02d}"
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
+    # The box was shown before its run was measured.
+    box = cost_box(row, "laptop", 0)
+    code_cells(notebook)[1].outputs[0].data = {"text/plain": repr(box), "text/html": box._repr_html_()}

@@ -1,0 +1,193 @@
+"""The form of a lesson, checked for every notebook that the book has: the rules stand in CONTRIBUTING.md."""
+
+import ast
+import json
+import re
+import statistics
+from collections import Counter
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tests.lessons import notebooks
+from tests.lessons.__main__ import LIMITS, MEMORY_MB
+from tests.lessons.running import MEASURED
+
+PATHS = notebooks.lessons()
+FLAGSHIPS: set[str] = set()  # one lesson of a chapter may take up to FLAGSHIP_SECONDS
+FLAGSHIP_SECONDS = 180
+LAST_SECTIONS = ["What goes wrong", "How today's systems differ", "Summary", "Exercises"]
+
+
+@pytest.fixture(params=PATHS, ids=notebooks.name)
+def lesson(request: pytest.FixtureRequest) -> "Lesson":
+    return Lesson(request.param)
+
+
+class Lesson:
+    def __init__(self, path: Path) -> None:
+        self.path, self.name, self.notebook = path, notebooks.name(path), notebooks.read(path)
+        self.code = notebooks.code_cells(self.notebook)
+        self.prose = notebooks.prose(self.notebook)
+        self.is_chapter = path.parent == notebooks.BOOK
+        self.section = "{}.{}".format(*map(int, re.match(r"(\d)_(\d\d)", self.name).groups()))  # 3_03_… is 3.3
+
+    def calls(self, function: str) -> list[tuple[int, ast.Call]]:
+        """Each call of a function by its name, with the number of its cell."""
+        return [
+            (number, node)
+            for number, cell in enumerate(self.code)
+            for node in ast.walk(ast.parse(cell.source))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == function
+        ]
+
+
+def first_arguments(calls: list[tuple[int, ast.Call]]) -> list[str]:
+    return [call.args[0].value for _, call in calls if call.args and isinstance(call.args[0], ast.Constant)]
+
+
+def test_first_cell_holds_all_imports_and_the_parameters(lesson: Lesson) -> None:
+    first = lesson.code[0]
+    assert "parameters" in notebooks.tags(first)
+    assert re.search(r"^SEED = 0$", first.source, re.M)
+    assert re.search(r'^BUDGET = "laptop"$', first.source, re.M)
+    for cell in lesson.code[1:]:
+        tree = ast.parse(cell.source)
+        for node in ast.walk(tree):
+            assert not isinstance(node, (ast.Import, ast.ImportFrom)), (
+                f"an import outside the first cell: {cell.source}"
+            )
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                assert node.id not in ("SEED", "BUDGET"), f"a parameter is assigned again: {cell.source}"
+
+
+def test_second_cell_sets_the_lesson_up(lesson: Lesson) -> None:
+    assert "nbval-ignore-output" in notebooks.tags(lesson.code[1])
+    assert lesson.code[1].source.strip() == f'run = setup("{lesson.name}", SEED, BUDGET)'
+
+
+def test_cells_are_short_and_neither_few_nor_many(lesson: Lesson) -> None:
+    lines = [len(cell.source.splitlines()) for cell in lesson.code]
+    assert (6 if lesson.is_chapter else 20) <= len(lines) <= 40, f"{len(lines)} code cells"
+    assert statistics.median(lines) <= 6, f"median {statistics.median(lines)} lines"
+    assert max(lines) <= 40, f"longest cell {max(lines)} lines"
+
+
+def test_prose_is_long_enough_to_teach_and_short_enough_to_read(lesson: Lesson) -> None:
+    words = len(re.findall(r"\w+", re.sub(r"\$\$.*?\$\$|```.*?```", "", lesson.prose, flags=re.S)))
+    assert (900 if lesson.is_chapter else 1500) <= words <= 3000, f"{words} words of prose"
+    assert not re.search(r"\bsimply\b", lesson.prose, re.I), "nothing is simple to someone who learns it"
+
+
+def test_sections_stand_in_the_order_of_a_lesson(lesson: Lesson) -> None:
+    titles = re.findall(r"^# (.+)$", lesson.prose, re.M)
+    sections = re.findall(r"^## (.+)$", lesson.prose, re.M)
+    assert len(titles) == 1, titles
+    assert lesson.prose.startswith("("), "the title has a label above it, such as (3-3-attention)="
+    assert sections[0] == "What you will be able to do"
+    assert sections[-4:] == LAST_SECTIONS, sections
+    assert len(sections) >= 8 or lesson.is_chapter, "intuition, mathematics, code and experiment are sections too"
+
+
+def test_displayed_equations_are_labelled(lesson: Lesson) -> None:
+    for cell in lesson.notebook.cells:
+        if cell.cell_type == "markdown":
+            pieces = re.sub(r"```.*?```", "", cell.source, flags=re.S).split("$$")
+            assert len(pieces) % 2 == 1, f"an unclosed $$: {cell.source[:80]}"
+            for equation, after in zip(pieces[1::2], pieces[2::2], strict=True):
+                assert re.match(r" ?\(eq-[\w-]+\)", after), f"no label behind $${equation}$$"
+
+
+def test_outputs_are_stored_from_one_run_without_errors(lesson: Lesson) -> None:
+    counts = [cell.execution_count for cell in lesson.code]
+    assert counts == list(range(1, len(counts) + 1)), "not executed once, top to bottom: make lessons"
+    for cell in lesson.code:
+        assert not any(output.output_type == "error" for output in cell.outputs), cell.source
+        assert not any(output.get("name") == "stderr" for output in cell.outputs), cell.source
+    assert lesson.path.stat().st_size <= 300_000, f"{lesson.path.stat().st_size / 1000:.0f} kB"
+
+
+def test_cells_are_plain_python_that_hides_nothing(lesson: Lesson) -> None:
+    for cell in lesson.code:
+        assert not cell.source.rstrip().endswith(";"), f"a trailing semicolon: {cell.source}"
+        assert not re.search(r"^\s*[!%]", cell.source, re.M), f"a magic: {cell.source}"
+        assert not re.search(r"except( (Base)?Exception)?\s*:", cell.source), (
+            f"swallows exceptions (I65): {cell.source}"
+        )
+
+
+def test_figures_have_alt_text(lesson: Lesson) -> None:
+    for cell in lesson.code:
+        if any("image/png" in output.get("data", {}) for output in cell.outputs):
+            alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+            assert len(alt.split()) >= 5, f"no alt text in {cell.source}"
+
+
+def test_claims_are_proved_and_named_after_the_lesson(lesson: Lesson) -> None:
+    named = first_arguments(lesson.calls("claim"))
+    stored = {id: held for id, held, _ in notebooks.claims(lesson.notebook)}
+    assert named, "a lesson claims something"
+    assert list(stored) == named, "the stored outputs are not of this source: make lessons"
+    assert all(stored.values()), stored
+    topic = lesson.path.stem.split("_")[0] if not lesson.is_chapter else ""
+    for id in named:
+        assert id.startswith(f"{lesson.section}-{topic}"), f"{id} does not name section and lesson"
+
+
+def test_what_nbval_ignores_is_followed_by_a_claim(lesson: Lesson) -> None:
+    claimed = [number for number, _ in lesson.calls("claim")]
+    for number, cell in enumerate(lesson.code[2:], 2):
+        if "nbval-ignore-output" in notebooks.tags(cell):
+            assert any(later > number for later in claimed), f"no claim after {cell.source}"
+            assert "claim(" not in cell.source, "a claim's text is the same in every run: do not ignore it"
+
+
+def test_every_number_glued_is_used_and_every_number_used_is_glued(lesson: Lesson) -> None:
+    glued = first_arguments(lesson.calls("glue"))
+    used = set(re.findall(r"\{glue:?\w*\}`([\w-]+)`", lesson.prose))
+    assert set(glued) == used
+    assert len(glued) == len(set(glued))
+
+
+def test_cost_is_measured_and_within_the_limits(lesson: Lesson) -> None:
+    row = json.loads(MEASURED.read_text(encoding="utf-8"))[lesson.name]
+    assert row["claims"] == first_arguments(lesson.calls("claim")), "measured with other claims: make lessons"
+    assert row["seconds"] <= (FLAGSHIP_SECONDS if lesson.name in FLAGSHIPS else LIMITS["nbval"]), row
+    assert row["memory_mb"] <= MEMORY_MB, row
+
+
+def test_names_are_unique_in_the_book() -> None:
+    found = [Lesson(path) for path in PATHS]
+    for kind, names in {
+        "claim": [id for one in found for id in first_arguments(one.calls("claim"))],
+        "glue": [id for one in found for id in first_arguments(one.calls("glue"))],
+        "equation": [id for one in found for id in re.findall(r"\$\$ ?\((eq-[\w-]+)\)", one.prose)],
+        "label": [id for one in found for id in re.findall(r"^\(([\w-]+)\)=$", one.prose, re.M)],
+    }.items():
+        twice = [id for id, count in Counter(names).items() if count > 1]
+        assert not twice, f"two of the same {kind}: {twice}"
+
+
+def test_measured_has_no_row_of_a_lesson_that_is_gone() -> None:
+    assert set(json.loads(MEASURED.read_text(encoding="utf-8"))) == {notebooks.name(path) for path in PATHS}
+
+
+def test_every_lesson_is_in_the_table_of_contents() -> None:
+    contents = (notebooks.ROOT / "_toc.yml").read_text(encoding="utf-8")
+    for path in PATHS:
+        assert f"book/{notebooks.name(path)}" in contents, f"{notebooks.name(path)} is not in _toc.yml"
+
+
+def test_a_hanging_or_broken_lesson_is_reported(tmp_path: Path) -> None:
+    """The runner's own errors: no parameters cell, and a cell that raises."""
+    from tests.lessons import running
+
+    plain = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")])
+    path = notebooks.BOOK / "broken.ipynb"
+    try:
+        nbformat.write(plain, path)
+        with pytest.raises(running.LessonFailed, match="no BUDGET, SEED in a cell tagged 'parameters'"):
+            running.parametrised(path, 1, "smoke", tmp_path, 30)
+    finally:
+        path.unlink()
