@@ -71,7 +71,7 @@ def check_labels(name: str, labels: Tensor, classes: int) -> None:
 def check_number(
     name: str, value: float, *, low: float = -math.inf, high: float = math.inf, open_low: bool = False
 ) -> None:
-    """Raise ``ValueError`` unless ``value`` is finite with ``low`` <= value <= ``high`` (``low`` < with ``open_low``)."""
+    """Raise ``ValueError`` unless ``value`` is finite and from ``low`` (with ``open_low``: above) to ``high``."""
     wanted = f"a number {'above' if open_low else 'from'} {low:g}" + (f" to {high:g}" if high != math.inf else "")
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         raise ValueError(f"{name}: got {value!r}, wanted {wanted}")
