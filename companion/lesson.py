@@ -170,9 +170,8 @@ class _Box:
 
 def cost_box(row: dict | None, budget: str, seed: int) -> _Box:
     """The box at a lesson's top: what `make lessons` measured (seconds, megabytes), and what this run is."""
-    if row is None:
-        head = "Not measured yet"
-    else:
+    head = "Not measured yet"
+    if row is not None:
         head = f"{row['seconds']:.0f} s and {row['memory_mb'] / 1000:.1f} GB on two cores"
     return _Box("measured", head, f"This run: budget “{budget}”, seed {seed}.")
 
