@@ -1,0 +1,174 @@
+"""Probabilistic PCA: a latent variable model whose likelihood, posterior and best parameters have closed forms.
+
+Source: Tipping & Bishop, "Probabilistic Principal Component Analysis", JRSS B 61(3), 1999; the linear VAE's optimum:
+Lucas, Tucker, Grosse & Norouzi, arXiv:1911.02469. Taught in the lesson ``latent_space``:
+
+- ``eq-ppca-model``: z ~ N(0, I), x | z ~ N(W z + mean, sigma2 I).
+- ``eq-ppca-marginal``: x ~ N(mean, C), C = W W^T + sigma2 I. `PPCA.log_prob`.
+- ``eq-ppca-solution``: sigma2 = mean of the discarded eigenvalues, W = U (Lambda - sigma2 I)^(1/2). `fit_ppca`.
+- ``eq-ppca-likelihood``: the mean log-likelihood at that solution, from the eigenvalues alone. `best_log_likelihood`.
+- ``eq-ppca-posterior``: z | x ~ N(M^-1 W^T (x - mean), sigma2 M^-1), M = W^T W + sigma2 I. `PPCA.posterior`.
+- ``eq-water-filling``: with a given sigma2 the best latent j has the mean KL log(lambda_j / sigma2) / 2, or 0 if
+  lambda_j <= sigma2. `latent_nats`.
+
+Departure from the paper: of all rotations of W, which are equally good, `fit_ppca` returns the one with W^T W diagonal.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from companion.validate import check_count, check_float, check_number, check_shapes
+
+
+@dataclass(frozen=True)
+class PCA:
+    """A data set's principal axes.
+
+    Attributes:
+        mean: shape (data).
+        eigenvalues: the variances along all axes, largest first, shape (data).
+        axes: orthonormal columns in the same order, shape (data, data).
+    """
+
+    mean: Float[Tensor, "data"]
+    eigenvalues: Float[Tensor, "data"]
+    axes: Float[Tensor, "data data"]
+
+    def encode(self, x: Float[Tensor, "n data"], latent: int) -> Float[Tensor, "n latent"]:
+        """Coordinates of x along the first ``latent`` axes."""
+        check_shapes(x=(x, f"n {len(self.mean)}"))
+        check_count("latent", latent, high=len(self.mean))
+        return (x - self.mean) @ self.axes[:, :latent]
+
+    def decode(self, z: Float[Tensor, "n latent"]) -> Float[Tensor, "n data"]:
+        """The point with these coordinates, on the plane of the first ``latent`` axes."""
+        latent = check_shapes(z=(z, "n latent"))["latent"]
+        check_count("latent", latent, high=len(self.mean))
+        return z @ self.axes[:, :latent].T + self.mean
+
+
+def fit_pca(x: Float[Tensor, "n data"]) -> PCA:
+    """The eigenvectors of the covariance (1/n) sum (x - mean)(x - mean)^T, by largest eigenvalue."""
+    sizes = check_shapes(x=(x, "n data"))
+    check_float(x=x)
+    if sizes["n"] < 2:
+        raise ValueError("x: got 1 example, wanted at least 2 to measure a covariance")
+    mean = x.mean(0)
+    values, vectors = torch.linalg.eigh((x - mean).T @ (x - mean) / sizes["n"])
+    return PCA(mean, values.flip(0).clamp(min=0), vectors.flip(1))
+
+
+@dataclass(frozen=True)
+class PPCA:
+    """x = W z + mean + noise, with z ~ N(0, I) and noise ~ N(0, sigma2 I) (``eq-ppca-model``).
+
+    Attributes:
+        W: shape (data, latent).
+        mean: shape (data).
+        sigma2: the noise's variance in each direction, above 0.
+    """
+
+    W: Float[Tensor, "data latent"]
+    mean: Float[Tensor, "data"]
+    sigma2: float
+
+    def __post_init__(self) -> None:
+        check_shapes(W=(self.W, "data latent"), mean=(self.mean, "data"))
+        check_float(W=self.W, mean=self.mean)
+        check_number("sigma2", self.sigma2, low=0, open_low=True)
+
+    @property
+    def covariance(self) -> Float[Tensor, "data data"]:
+        """C = W W^T + sigma2 I."""
+        return self.W @ self.W.T + self.sigma2 * torch.eye(len(self.mean), dtype=self.W.dtype, device=self.W.device)
+
+    def log_prob(self, x: Float[Tensor, "n data"]) -> Float[Tensor, "n"]:
+        """log p(x), exactly, in nats (``eq-ppca-marginal``)."""
+        self._check(x)
+        factor = torch.linalg.cholesky(self.covariance)
+        white = torch.linalg.solve_triangular(factor, (x - self.mean).T, upper=False)
+        log_det = 2 * factor.diagonal().log().sum()
+        return -0.5 * (len(self.mean) * math.log(2 * math.pi) + log_det + (white**2).sum(0))
+
+    def posterior(self, x: Float[Tensor, "n data"]) -> tuple[Float[Tensor, "n latent"], Float[Tensor, "latent latent"]]:
+        """The mean of z for each x, and the covariance of z, which is the same for every x (``eq-ppca-posterior``)."""
+        self._check(x)
+        M_inverse = torch.linalg.inv(self.W.T @ self.W + self.sigma2 * torch.eye(self.W.shape[1]).to(self.W))
+        return (x - self.mean) @ self.W @ M_inverse, self.sigma2 * M_inverse
+
+    def elbo(
+        self, x: Float[Tensor, "n data"], mean: Float[Tensor, "n latent"], covariance: Float[Tensor, "latent latent"]
+    ) -> Float[Tensor, "n"]:
+        """The evidence lower bound with q(z | x) = N(mean, covariance), its expectation taken exactly.
+
+        It equals ``log_prob(x)`` - KL(q || posterior), so no choice of q lifts it above the likelihood.
+        """
+        self._check(x)
+        check_shapes(x=(x, "n _"), mean=(mean, f"n {self.W.shape[1]}"))
+        check_shapes(covariance=(covariance, " ".join([str(self.W.shape[1])] * 2)))
+        data, latent = self.W.shape
+        error = ((x - self.mean - mean @ self.W.T) ** 2).sum(1) + (self.W @ covariance * self.W).sum()
+        reconstruction = -0.5 * (data * math.log(2 * math.pi * self.sigma2) + error / self.sigma2)
+        kl = 0.5 * ((mean**2).sum(1) + covariance.trace() - latent - torch.logdet(covariance))
+        return reconstruction - kl
+
+    def sample(self, n: int, generator: torch.Generator) -> Float[Tensor, "n data"]:
+        """n draws of x: noise included."""
+        check_count("n", n)
+        data, latent = self.W.shape
+        draw = torch.randn(n, latent + data, generator=generator, dtype=self.W.dtype, device=generator.device).to(
+            self.W
+        )
+        return draw[:, :latent] @ self.W.T + self.mean + math.sqrt(self.sigma2) * draw[:, latent:]
+
+    def _check(self, x: Tensor) -> None:
+        check_shapes(x=(x, f"n {len(self.mean)}"))
+        check_float(x=x)
+
+
+def fit_ppca(x: Float[Tensor, "n data"], latent: int, *, sigma2: float | None = None) -> PPCA:
+    """The maximum-likelihood model with ``latent`` dimensions (``eq-ppca-solution``).
+
+    Args:
+        x: shape (n, data); float64 is advised.
+        latent: at least 1 and less than ``data``.
+        sigma2: the noise's variance if it is given and not to be learned; directions with less variance get no latent.
+
+    Raises:
+        ValueError: bad x or latent; or the data have no variance left for the noise to explain.
+    """
+    pca = fit_pca(x)
+    check_count("latent", latent, high=len(pca.mean) - 1)
+    if sigma2 is None:
+        sigma2 = float(pca.eigenvalues[latent:].mean())
+        if sigma2 <= 0:
+            raise ValueError(
+                f"x: got no variance outside {latent} dimensions, wanted some: use a smaller latent or give sigma2"
+            )
+    check_number("sigma2", sigma2, low=0, open_low=True)
+    lengths = (pca.eigenvalues[:latent] - sigma2).clamp(min=0).sqrt()
+    return PPCA(pca.axes[:, :latent] * lengths, pca.mean, sigma2)
+
+
+def best_log_likelihood(eigenvalues: Float[Tensor, "data"], latent: int) -> float:
+    """The highest mean log-likelihood with ``latent`` dimensions, from the eigenvalues (``eq-ppca-likelihood``)."""
+    data = check_shapes(eigenvalues=(eigenvalues, "data"))["data"]
+    check_float(eigenvalues=eigenvalues)
+    check_count("latent", latent, high=data - 1)
+    ordered = eigenvalues.sort(descending=True).values
+    sigma2 = ordered[latent:].mean()
+    if not (ordered[:latent] > 0).all() or sigma2 <= 0:
+        raise ValueError("eigenvalues: got variances that are not positive, wanted positive ones")
+    log_det = ordered[:latent].log().sum() + (data - latent) * sigma2.log()
+    return float(-0.5 * (data * math.log(2 * math.pi) + log_det + data))
+
+
+def latent_nats(eigenvalues: Float[Tensor, "latent"], sigma2: float) -> Float[Tensor, "latent"]:
+    """The mean KL of each latent of the best linear VAE with noise sigma2, in nats (``eq-water-filling``)."""
+    check_float(eigenvalues=eigenvalues)
+    check_number("sigma2", sigma2, low=0, open_low=True)
+    return 0.5 * (eigenvalues.clamp(min=sigma2) / sigma2).log()
