@@ -5,10 +5,17 @@ opt-in, exception.
 """
 
 from companion.data.carriers import CorruptFile, MissingCarrier
+from companion.data.dates import LANGUAGES, DateSet, dates, write_date
 from companion.data.digits import digits, small_digits
 from companion.data.sets import AudioSet, DataSet, ImageSet, PairSet, TextSet, to_display, to_model
+from companion.data.speech import spoken_digits
+from companion.data.text import shakespeare
 
 __all__ = [
+    "LANGUAGES",
+    "DateSet",
+    "dates",
+    "write_date",
     "AudioSet",
     "CorruptFile",
     "DataSet",
@@ -17,7 +24,9 @@ __all__ = [
     "PairSet",
     "TextSet",
     "digits",
+    "shakespeare",
     "small_digits",
+    "spoken_digits",
     "to_display",
     "to_model",
 ]
