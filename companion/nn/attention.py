@@ -1,0 +1,324 @@
+"""Scaled dot-product attention, its masks, its heads, and the cache that makes generation cheap.
+
+Vaswani et al., "Attention Is All You Need", 2017, arXiv:1706.03762:
+
+    A = softmax(Q Kᵀ / √d),  Attention(Q, K, V) = A V                                        (eq-attention)
+    head_h = Attention(X W_q^h, C W_k^h, C W_v^h),  MultiHead = [head_1, …, head_H] W_o       (eq-multihead)
+
+d is the width of one head, not of the model. C is X itself in self-attention, another sequence in cross-attention.
+
+Everywhere here a mask is boolean and **True means "may look"**, as in `F.scaled_dot_product_attention`; the
+``key_padding_mask`` of `nn.MultiheadAttention` means the opposite. A query that may look at nothing gets zeros: no
+average of nothing exists, and zeros keep the values and their gradients finite.
+
+Departures from the paper: keys and values may have fewer heads than the queries (Ainslie et al. 2023,
+arXiv:2305.13245), and queries and keys may be rotated by their positions (`companion.nn.positions.Rotary`).
+"""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from companion.nn.positions import Rotary
+from companion.validate import check_count, check_number, check_shapes
+
+
+def attention(
+    q: Float[Tensor, "*batch n d"],
+    k: Float[Tensor, "*batch m d"],
+    v: Float[Tensor, "*batch m e"],
+    mask: Bool[Tensor, "..."] | None = None,
+    *,
+    dropout: float = 0.0,
+) -> tuple[Float[Tensor, "*batch n e"], Float[Tensor, "*batch n m"]]:
+    """Scaled dot-product attention, step by step (eq-attention).
+
+    Args:
+        q: queries, shape (..., n, d).
+        k: keys, shape (..., m, d).
+        v: values, shape (..., m, e).
+        mask: True where query n may look at key m; of a shape that broadcasts to (..., n, m).
+        dropout: the share of the weights set to 0; the caller decides whether this is training.
+
+    Returns:
+        The outputs, shape (..., n, e), and the weights, shape (..., n, m): each row sums to 1, or is 0 where the query
+        may look at nothing.
+
+    Raises:
+        ValueError: sizes that do not fit, or a mask that is not boolean.
+    """
+    _check_qkv(q, k, v, mask)
+    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
+    if mask is None:
+        weights = scores.softmax(-1)
+    else:
+        blind = ~mask.any(-1, keepdim=True)  # these rows are computed as if all were allowed, then set to 0
+        weights = scores.masked_fill(~(mask | blind), -math.inf).softmax(-1).masked_fill(blind, 0.0)
+    weights = F.dropout(weights, dropout, training=dropout > 0)
+    return weights @ v, weights
+
+
+def fused_attention(
+    q: Float[Tensor, "*batch n d"],
+    k: Float[Tensor, "*batch m d"],
+    v: Float[Tensor, "*batch m e"],
+    mask: Bool[Tensor, "..."] | None = None,
+    *,
+    dropout: float = 0.0,
+) -> Float[Tensor, "*batch n e"]:
+    """The outputs of `attention` by PyTorch's fused kernel, which never stores the n × m weights; arguments as there.
+
+    Causality comes as a mask, not as ``is_causal``: that flag aligns the first query with the first key, which is wrong
+    as soon as keys come out of a cache.
+    """
+    _check_qkv(q, k, v, mask)
+    if mask is None:
+        return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+    blind = ~mask.any(-1, keepdim=True)
+    return F.scaled_dot_product_attention(q, k, v, mask | blind, dropout_p=dropout).masked_fill(blind, 0.0)
+
+
+def causal_mask(n: int, m: int | None = None, *, device: torch.device | None = None) -> Bool[Tensor, "n m"]:
+    """Which of m keys each of the last n positions may look at: itself and all before it (eq-causal).
+
+    Query i stands at position m - n + i, so with m > n the first m - n keys are the past (a cache).
+
+    Raises:
+        ValueError: n is not positive, or there are fewer keys than queries.
+    """
+    check_count("n", n)
+    m = n if m is None else m
+    check_count("m", m, low=n)
+    return torch.ones(n, m, dtype=torch.bool, device=device).tril(m - n)
+
+
+class KVCache:
+    """The keys and values of all positions so far, so that each is computed once. For inference only.
+
+    Room is doubled when it runs out, so that n steps copy O(n) rows in all; concatenating at each would copy O(n²).
+
+    Attributes:
+        length: how many positions are stored.
+    """
+
+    def __init__(self) -> None:
+        self.length = 0
+        self._k: Tensor | None = None
+        self._v: Tensor | None = None
+
+    @property
+    def k(self) -> Float[Tensor, "batch heads length d"]:
+        """The stored keys, shape (batch, heads, length, head width)."""
+        return self._stored(self._k)
+
+    @property
+    def v(self) -> Float[Tensor, "batch heads length d"]:
+        """The stored values, shape (batch, heads, length, head width)."""
+        return self._stored(self._v)
+
+    def append(self, k: Float[Tensor, "batch heads n d"], v: Float[Tensor, "batch heads n d"]) -> None:
+        """Store the keys and values of n further positions.
+
+        Raises:
+            ValueError: another batch, number of heads or width than before, or tensors that need a gradient.
+        """
+        check_shapes(k=(k, "batch heads n d"), v=(v, "batch heads n d"))
+        if torch.is_grad_enabled() and (k.requires_grad or v.requires_grad):
+            raise ValueError("KVCache: got keys that need a gradient, wanted inference; run under torch.no_grad()")
+        if self._k is not None:
+            batch, heads, _, d = self._k.shape
+            check_shapes(k=(k, f"{batch} {heads} _ {d}"))
+        self._k, self._v = self._write(self._k, k), self._write(self._v, v)
+        self.length += k.shape[2]
+
+    def truncate(self, length: int) -> None:
+        """Forget all positions from ``length`` on."""
+        check_count("length", length, low=0, high=self.length)
+        self.length = length
+
+    def _write(self, store: Tensor | None, new: Tensor) -> Tensor:
+        end = self.length + new.shape[2]
+        if store is None or store.shape[2] < end:
+            batch, heads, n, d = new.shape
+            larger = new.new_empty(batch, heads, max(end, 2 * self.length), d)
+            if store is not None:
+                larger[:, :, : self.length] = store[:, :, : self.length]
+            store = larger
+        store[:, :, self.length : end] = new.detach()
+        return store
+
+    def _stored(self, store: Tensor | None) -> Tensor:
+        if store is None:
+            raise ValueError("KVCache: got an empty cache, wanted one to which something was appended")
+        return store[:, :, : self.length]
+
+
+class MultiHeadAttention(nn.Module):
+    """Several attentions side by side, each with its own view of the input (eq-multihead).
+
+    Args:
+        width: of the input and the output.
+        heads: of the queries.
+        kv_heads: of the keys and values, a divisor of ``heads``; as many as ``heads`` if not given.
+        head_width: width / heads if not given.
+        context_width: of the other sequence in cross-attention; ``width`` if not given.
+        bias: whether the four projections have one.
+        dropout: the share of the weights dropped in training mode.
+        rotary: turns queries and keys by their positions, in self-attention.
+
+    Raises:
+        ValueError: sizes that do not divide, or out of range.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        *,
+        kv_heads: int | None = None,
+        head_width: int | None = None,
+        context_width: int | None = None,
+        bias: bool = True,
+        dropout: float = 0.0,
+        rotary: Rotary | None = None,
+    ) -> None:
+        super().__init__()
+        check_count("width", width)
+        check_count("heads", heads)
+        kv_heads = heads if kv_heads is None else kv_heads
+        check_count("kv_heads", kv_heads)
+        check_number("dropout", dropout, low=0, high=1)
+        if heads % kv_heads:
+            raise ValueError(f"kv_heads: got {kv_heads}, wanted a divisor of heads = {heads}")
+        if head_width is None and width % heads:
+            raise ValueError(f"heads: got {heads}, wanted a divisor of width = {width}, or a head_width")
+        head_width = width // heads if head_width is None else head_width
+        if rotary is not None and rotary.width != head_width:
+            raise ValueError(f"rotary: got one for width {rotary.width}, wanted the head's width {head_width}")
+        context_width = width if context_width is None else context_width
+        self.heads, self.kv_heads, self.dropout, self.rotary = heads, kv_heads, dropout, rotary
+        self.q = nn.Linear(width, heads * head_width, bias)
+        self.k = nn.Linear(context_width, kv_heads * head_width, bias)
+        self.v = nn.Linear(context_width, kv_heads * head_width, bias)
+        self.out = nn.Linear(heads * head_width, width, bias)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch n width"],
+        context: Float[Tensor, "batch m context_width"] | None = None,
+        *,
+        causal: bool = False,
+        key_mask: Bool[Tensor, "batch keys"] | None = None,
+        mask: Bool[Tensor, "#batch n keys"] | None = None,
+        cache: KVCache | None = None,
+        positions: Int[Tensor, "#batch n"] | None = None,
+        return_weights: bool = False,
+    ) -> Float[Tensor, "batch n width"] | tuple[Tensor, Float[Tensor, "batch heads n keys"]]:
+        """Let each position of x look at x (self-attention) or at ``context`` (cross-attention).
+
+        Args:
+            x: shape (batch, n, width); with a cache in self-attention, only the new positions.
+            context: shape (batch, m, context width).
+            causal: each position sees itself and what came before it, the cache included.
+            key_mask: True at the keys that are real and False at padding, shape (batch, keys), the cache included.
+            mask: any further restriction, True where a query may look, shape (1 or batch, n, keys).
+            cache: in self-attention the new keys are appended to it; in cross-attention the first call fills it and the
+                later ones read it, so one cache belongs to one context.
+            positions: of the rows of x, for the rotation; counted on from the cache's length if not given.
+            return_weights: also return the weights, computed the explicit way.
+
+        Returns:
+            Shape (batch, n, width); with ``return_weights`` also the weights, shape (batch, heads, n, keys).
+
+        Raises:
+            ValueError: sizes that do not fit, or ``causal`` in cross-attention.
+        """
+        if causal and context is not None:
+            raise ValueError("causal: got True in cross-attention, wanted self-attention; positions do not correspond")
+        check_shapes(x=(x, f"batch n {self.q.in_features}"))
+        q = self._split(self.q(x), self.heads)
+        k, v, positions = self._keys_and_values(x, context, cache, positions)
+        if self.rotary is not None and context is None:
+            q = self.rotary(q, positions)
+        allowed = self._allowed(x.shape[0], x.shape[1], k.shape[2], causal, key_mask, mask)
+        group = self.heads // self.kv_heads
+        k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
+        dropout = self.dropout if self.training else 0.0
+        if return_weights:
+            mixed, weights = attention(q, k, v, allowed, dropout=dropout)
+            return self.out(self._merge(mixed)), weights
+        return self.out(self._merge(fused_attention(q, k, v, allowed, dropout=dropout)))
+
+    def _keys_and_values(
+        self, x: Tensor, context: Tensor | None, cache: KVCache | None, positions: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        if context is not None:
+            check_shapes(x=(x, "batch n _"), context=(context, f"batch m {self.k.in_features}"))
+            if cache is not None and cache.length:
+                check_shapes(**{"the cache's keys": (cache.k, f"{len(x)} _ {context.shape[1]} _")})
+                return cache.k, cache.v, None
+        source = x if context is None else context
+        k, v = self._split(self.k(source), self.kv_heads), self._split(self.v(source), self.kv_heads)
+        if self.rotary is not None and context is None:
+            if positions is None:
+                start = 0 if cache is None else cache.length
+                positions = torch.arange(start, start + x.shape[1], device=x.device)[None]
+            k = self.rotary(k, positions)  # before it is cached: a key's position never changes
+        if cache is not None:
+            cache.append(k, v)
+            k, v = cache.k, cache.v
+        return k, v, positions
+
+    def _allowed(
+        self, batch: int, n: int, m: int, causal: bool, key_mask: Tensor | None, mask: Tensor | None
+    ) -> Tensor | None:
+        """All restrictions in one mask that broadcasts to (batch, heads, n, m); None if there are none."""
+        allowed = None
+        if causal and n > 1:  # a single newest position sees everything
+            allowed = causal_mask(n, m, device=self.q.weight.device)[None, None]
+        for name, given, shape in (("key_mask", key_mask, f"{batch} {m}"), ("mask", mask, f"_ {n} {m}")):
+            if given is None:
+                continue
+            _check_bool(name, given)
+            check_shapes(**{name: (given, shape)})
+            if len(given) not in (1, batch):
+                raise ValueError(f"{name}: got a batch of {len(given)}, wanted 1 or {batch}")
+            given = given[:, None, None, :] if name == "key_mask" else given[:, None]
+            allowed = given if allowed is None else allowed & given
+        return allowed
+
+    @staticmethod
+    def _split(x: Tensor, heads: int) -> Tensor:
+        batch, n, width = x.shape
+        return x.view(batch, n, heads, width // heads).transpose(1, 2)  # (batch, heads, n, head width)
+
+    @staticmethod
+    def _merge(x: Tensor) -> Tensor:
+        batch, heads, n, d = x.shape
+        return x.transpose(1, 2).reshape(batch, n, heads * d)
+
+
+def _check_bool(name: str, mask: Tensor) -> None:
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+        got = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
+        raise ValueError(f"{name}: got {got}, wanted booleans that are True where a query may look")
+
+
+def _check_qkv(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> None:
+    check_shapes(q=(q, "... n d"), k=(k, "... m d"), v=(v, "... m e"))
+    if not q.shape[:-2] == k.shape[:-2] == v.shape[:-2]:
+        raise ValueError(
+            f"q, k, v: got the leading axes {tuple(q.shape[:-2])}, {tuple(k.shape[:-2])} and {tuple(v.shape[:-2])}, "
+            "wanted the same ones"
+        )
+    if mask is not None:
+        _check_bool("mask", mask)
+        wanted = (*q.shape[:-1], k.shape[-2])
+        fits = mask.ndim <= len(wanted) and all(
+            a in (1, b) for a, b in zip(reversed(mask.shape), reversed(wanted), strict=False)
+        )
+        if not fits or mask.shape[-1] != k.shape[-2]:
+            raise ValueError(f"mask: got shape {tuple(mask.shape)}, wanted one that broadcasts to {wanted}")
