@@ -37,6 +37,7 @@ def use_style() -> None:
             "axes.titlesize": 11,
             "axes.labelsize": 11,
             "axes.grid": True,
+            "axes.axisbelow": True,
             "grid.color": "#e4e4e4",
             "grid.linewidth": 0.6,
             "font.size": 11,
