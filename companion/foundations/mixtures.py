@@ -1,0 +1,147 @@
+r"""Mixtures: several simple distributions with weights, and EM, which fits any of them.
+
+$p(x) = \sum_k \pi_k \, p_k(x)$ (``eq-dist-mixture``). EM (Dempster, Laird & Rubin, 1977) repeats: which component made
+each example, $r_{nk} = \pi_k p_k(x_n) / p(x_n)$ (``eq-dist-responsibility``), then refit each component with the weights
+$r_{nk}$, and $\pi_k = \frac1N \sum_n r_{nk}$ (``eq-dist-em``). No step lowers the likelihood. Taught in the lesson
+`distributions`.
+
+Departing from the paper, a component's refit may be a step of EM of its own instead of a maximum (factor analysers),
+which keeps the guarantee, and a component that has lost all its examples stays as it was.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from companion.validate import check_count, check_float, check_number, check_shapes
+
+LOST = 1e-3  # a component with fewer examples than this is not refitted
+
+
+@runtime_checkable
+class Component(Protocol):
+    """What EM needs of a component: `DiagonalGaussian`, `FullGaussian`, `Bernoulli` and `FactorAnalyser` have it."""
+
+    def log_prob(self, x: Tensor) -> Tensor: ...
+    def sample(self, n: int, generator: torch.Generator) -> Tensor: ...
+    def refit(self, x: Tensor, weights: Tensor, floor: float) -> "Component": ...
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """p(x) = sum_k weights_k p_k(x).
+
+    Attributes:
+        log_weights: logarithms of weights that sum to 1, shape (k).
+        components: k distributions over the same d dimensions.
+    """
+
+    log_weights: Float[Tensor, "k"]
+    components: tuple[Component, ...]
+
+    def __post_init__(self) -> None:
+        sizes = check_shapes(log_weights=(self.log_weights, "k"))
+        check_float(log_weights=self.log_weights)
+        if sizes["k"] != len(self.components):
+            raise ValueError(f"components: got {len(self.components)}, wanted one for each of {sizes['k']} weights")
+        if abs(float(self.log_weights.logsumexp(0))) > 1e-4:
+            total = float(self.log_weights.exp().sum())
+            raise ValueError(f"log_weights: got weights that sum to {total:g}, wanted 1; use log_softmax")
+
+    def log_joint(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """log pi_k + log p_k(x_n)."""
+        return torch.stack([c.log_prob(x) for c in self.components], 1) + self.log_weights
+
+    def log_prob(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
+        return self.log_joint(x).logsumexp(1)
+
+    def responsibilities(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """The probability that component k made example n."""
+        return self.log_joint(x).softmax(1)
+
+    def sample(self, n: int, generator: torch.Generator) -> Float[Tensor, "n d"]:
+        check_count("n", n)
+        chosen = torch.multinomial(self.log_weights.exp(), n, replacement=True, generator=generator)
+        draws = {k: self.components[k].sample(int((chosen == k).sum()), generator) for k in chosen.unique().tolist()}
+        first = next(iter(draws.values()))
+        x = first.new_empty(n, first.shape[1])
+        for k, rows in draws.items():
+            x[chosen == k] = rows
+        return x
+
+
+@dataclass(frozen=True)
+class EMResult:
+    """What EM found.
+
+    Attributes:
+        mixture: after the last step.
+        log_likelihood: the mean log-likelihood of an example before each step and after the last, in nats.
+    """
+
+    mixture: Mixture
+    log_likelihood: list[float]
+
+
+def em_step(mixture: Mixture, x: Float[Tensor, "n d"], floor: float) -> tuple[Mixture, float]:
+    """One step of EM, and the mean log-likelihood before it.
+
+    Args:
+        floor: the components' lower bound on variances (on probabilities for `Bernoulli`).
+    """
+    log_joint = mixture.log_joint(x)
+    r = log_joint.softmax(1)
+    counts = r.sum(0)
+    components = tuple(c.refit(x, r[:, k], floor) if counts[k] > LOST else c for k, c in enumerate(mixture.components))
+    # Not exactly zero, so that the logarithm of a lost component's weight stays finite.
+    log_weights = counts.clamp(min=1e-30).log().log_softmax(0)
+    return Mixture(log_weights, components), log_joint.logsumexp(1).mean().item()
+
+
+def fit_mixture(start: Mixture, x: Float[Tensor, "n d"], steps: int, *, floor: float = 1e-6) -> EMResult:
+    """``steps`` steps of EM from a first guess."""
+    check_shapes(x=(x, "n d"))
+    check_float(x=x)
+    check_count("steps", steps)
+    check_number("floor", floor, low=0, open_low=True)
+    history, mixture = [], start
+    for _ in range(steps):
+        mixture, before = em_step(mixture, x, floor)
+        history.append(before)
+    history.append(mixture.log_prob(x).mean().item())
+    return EMResult(mixture, history)
+
+
+def from_groups(x: Float[Tensor, "n d"], groups: Int[Tensor, "n"], make: Callable[[Tensor], Component]) -> Mixture:
+    """A first guess: ``make`` fits one component to each group of examples; the groups' sizes are the weights."""
+    check_shapes(x=(x, "n d"), groups=(groups, "n"))
+    names, counts = groups.unique(return_counts=True)
+    log_weights = (counts.to(x.dtype) / len(x)).log()
+    return Mixture(log_weights, tuple(make(x[groups == name]) for name in names))
+
+
+def k_means(x: Float[Tensor, "n d"], k: int, generator: torch.Generator, *, steps: int = 10) -> Int[Tensor, "n"]:
+    """The nearest of ``k`` centres for each example, after ``steps`` rounds of moving centres to their examples' mean.
+
+    The first centres are examples, each drawn with a chance that grows with its squared distance from those before
+    (Arthur & Vassilvitskii, 2007).
+    """
+    check_shapes(x=(x, "n d"))
+    check_float(x=x)
+    check_count("k", k, high=len(x))
+    check_count("steps", steps, low=0)
+    centres = x[torch.randint(len(x), (1,), generator=generator)]
+    while len(centres) < k:
+        far = torch.cdist(x, centres).amin(1) ** 2
+        chance = far if far.sum() > 0 else torch.ones_like(far)
+        centres = torch.cat([centres, x[torch.multinomial(chance, 1, generator=generator)]])
+    for _ in range(steps):
+        nearest = torch.cdist(x, centres).argmin(1)
+        for j in range(k):
+            if (nearest == j).any():
+                centres[j] = x[nearest == j].mean(0)
+    return torch.cdist(x, centres).argmin(1)
