@@ -63,6 +63,8 @@ def load_checkpoint(path: Path | str, updater: Updater, *, data: str) -> dict[st
         with safetensors.safe_open(path, "pt") as stream:
             header = json.loads((stream.metadata() or {})["training"])
             run, step, ema_updates, history = (header[key] for key in ("run", "step", "ema_updates", "history"))
+            if [type(run), type(step), type(ema_updates), type(history)] != [dict, int, int, dict]:
+                raise TypeError("its header is another program's")
             saved = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118  not a dict
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise CorruptCheckpoint(

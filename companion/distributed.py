@@ -11,6 +11,7 @@ import os
 
 import torch
 import torch.distributed as dist
+from torch import nn
 
 
 def join() -> tuple[int, int]:
@@ -38,6 +39,12 @@ def mean_over_processes(value: float, device: torch.device) -> float:
     total = torch.tensor(value, dtype=torch.float64, device=device)
     dist.all_reduce(total)
     return float(total) / dist.get_world_size()
+
+
+def share_buffers(model: nn.Module) -> None:
+    """Give every process the first one's buffers (batch-norm statistics, say), so that the models stay the same."""
+    for buffer in model.buffers():
+        dist.broadcast(buffer, src=0)
 
 
 def _leave() -> None:

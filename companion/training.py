@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from companion.batches import Batch, Batches, Data, count_examples, seeded
 from companion.checkpoint import CorruptCheckpoint, load_checkpoint, save_checkpoint
-from companion.distributed import join, mean_over_processes
+from companion.distributed import join, mean_over_processes, share_buffers
 from companion.optimization import EMA, TrainConfig, TrainingDiverged, Updater, decay_groups
 from companion.validate import check_count
 
@@ -127,7 +127,8 @@ def train(
     batches = Batches(data, config.batch_size, config.seed)
     objective: nn.Module = _Objective(model, loss)
     if world > 1:
-        objective = DistributedDataParallel(objective)  # gives every process the weights of the first
+        # Gives every process the weights of the first; its buffers come after each gradient, below.
+        objective = DistributedDataParallel(objective, broadcast_buffers=False)
     updater, history = Updater(model, config), History()
     updater.optimizer.zero_grad()
     if checkpoint is not None and Path(checkpoint).exists():
@@ -142,7 +143,9 @@ def train(
         batch = [part.to(device) for part in batches(step)]
         with seeded(device, config.seed, step, rank) as generator:
             value = _backward(objective, [part[rank::world] for part in batch], generator, config)
-        value = mean_over_processes(value, device)
+        if world > 1:
+            value = mean_over_processes(value, device)
+            share_buffers(model)
         if not math.isfinite(value):
             raise TrainingDiverged(
                 f"the loss is {value} at step {step} of {config.steps} (learning rate {config.lr_at(step):.2g}; the "
@@ -191,10 +194,9 @@ def mean_over_examples(values: Callable[..., Tensor], data: Sequence[Tensor], *,
         for first in range(0, n, batch_size):
             batch = [part[first : first + batch_size] for part in data]
             got = values(*batch)
-            if got.shape != batch[0].shape[:1]:
-                raise ValueError(
-                    f"values: got shape {tuple(got.shape)}, wanted one number an example: ({len(batch[0])},)"
-                )
+            if not isinstance(got, Tensor) or got.shape != batch[0].shape[:1]:
+                form = f"shape {tuple(got.shape)}" if isinstance(got, Tensor) else type(got).__name__
+                raise ValueError(f"values: got {form}, wanted one number an example: ({len(batch[0])},)")
             total += float(got.double().sum())
     return total / n
 
@@ -211,6 +213,10 @@ class _Objective(nn.Module):
         if not isinstance(value, Tensor) or value.numel() != 1:
             got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
             raise ValueError(f"loss: got {got}, wanted one number: the mean over the batch's examples")
+        if not value.requires_grad:
+            raise ValueError(
+                "loss: got a loss without a gradient, wanted one that depends on the model; no .detach() in it"
+            )
         return value.squeeze()
 
 
