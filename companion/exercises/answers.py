@@ -1,0 +1,154 @@
+"""Calling a student's function so that nothing it does can stop the check.
+
+The function gets copies of the inputs and a few seconds in a thread of its own. Whatever goes wrong (it raises, runs for
+ever, returns nothing, the wrong type or shape, NaN) becomes one sentence, a `Wrong`.
+"""
+
+import contextlib
+import ctypes
+import io
+import threading
+import traceback
+import warnings
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+TIME_LIMIT = 5.0  # seconds for one call of a student's function
+
+
+class Wrong(Exception):
+    """A property does not hold.
+
+    Attributes:
+        what: what was got and what was wanted, in words.
+        mistake: the likely mistake by its name, or nothing.
+    """
+
+    def __init__(self, what: str, mistake: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.mistake = mistake
+
+
+class GaveUp(Wrong):
+    """The function is not written yet or does not come back; there is no sense in trying its other properties."""
+
+
+class Answer:
+    """A student's function.
+
+    Attributes:
+        call: how the exercise calls it, for messages: ``"attend(q, k, v)"``.
+    """
+
+    def __init__(self, function: Callable[..., Any], call: str, seconds: float | None = None) -> None:
+        """Wrap ``function``; a call may take ``seconds``, `TIME_LIMIT` unless given."""
+        if not callable(function):
+            raise ValueError(f"function: got {type(function).__name__}, wanted your function {call}, without brackets")
+        self._function = function
+        self._seconds = TIME_LIMIT if seconds is None else seconds
+        self.call = call
+
+    def __call__(self, *inputs: Any) -> Any:
+        """What the function returns for copies of these inputs.
+
+        Raises:
+            Wrong: the function raises an error or returns ``None``.
+            GaveUp: the function is a stub, or takes too long.
+        """
+        copies = [value.detach().clone() if isinstance(value, Tensor) else value for value in inputs]
+        keep = _Keep()
+
+        def run() -> None:
+            with keep:
+                keep.result = self._function(*copies)
+
+        thread = threading.Thread(target=run, daemon=True)
+        # What the student's code warns of must not land in the output: nbgrader takes anything on stderr for a failure.
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            thread.start()
+            thread.join(self._seconds)
+            if thread.is_alive():
+                _interrupt(thread)
+                thread.join(0.5)
+                raise GaveUp(f"{self.call} did not come back within {self._seconds:g} s", "a loop that never ends")
+        if keep.error is not None:
+            self._explain(keep.error)
+        if keep.result is None:
+            raise Wrong("got None", "no `return` at the function's end")
+        return keep.result
+
+    def tensor(self, *inputs: Any, shape: tuple[int, ...]) -> Tensor:
+        """The function's result, if it is a floating-point tensor of this shape with finite values.
+
+        Raises:
+            Wrong: it is something else.
+        """
+        result = self(*inputs)
+        if not isinstance(result, Tensor):
+            raise Wrong(f"got {type(result).__name__}, wanted a torch.Tensor of shape {shape}")
+        if tuple(result.shape) != tuple(shape):
+            raise Wrong(f"got shape {tuple(result.shape)}, wanted {tuple(shape)}", _shape_mistake(result, shape))
+        if not result.is_floating_point():
+            raise Wrong(f"got {result.dtype}, wanted floating-point numbers")
+        bad = int((~torch.isfinite(result)).sum())
+        if bad:
+            kind = "NaN" if torch.isnan(result).any() else "infinite"
+            raise Wrong(f"got {bad} of {result.numel()} values that are {kind}, wanted finite numbers")
+        return result
+
+    def _explain(self, error: BaseException) -> None:
+        if isinstance(error, NotImplementedError):
+            raise GaveUp(f"{self.call} is not written yet: put your code in place of `raise NotImplementedError`")
+        code = getattr(self._function, "__code__", None)
+        lines = [
+            frame.lineno
+            for frame in traceback.extract_tb(error.__traceback__)
+            if code is not None and frame.filename == code.co_filename
+        ]
+        where = f" in line {lines[-1]} of its cell" if lines else ""
+        message = " ".join(str(error).split())[:200]
+        raise Wrong(f"{self.call} raised {type(error).__name__}{where}: {message}")
+
+
+class _Keep:
+    """A context that keeps what its body raises: the check reports it, whatever it is."""
+
+    def __init__(self) -> None:
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self.error = error
+        return True
+
+
+class _TimeIsUp(BaseException):
+    """Thrown into the thread of a function that runs too long."""
+
+
+def _interrupt(thread: threading.Thread) -> None:
+    # The one way to stop a Python loop in another thread; one that hangs in C code stays behind as a daemon.
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_TimeIsUp))
+
+
+def _shape_mistake(result: Tensor, shape: tuple[int, ...]) -> str:
+    if result.ndim == 0 and shape:
+        return "averaged or summed over the batch too"
+    if result.ndim == len(shape) and sorted(result.shape) == sorted(shape):
+        return "two axes are swapped"
+    if result.ndim == len(shape) + 1 and 1 in result.shape:
+        return "an axis of size 1 is left (keepdim, or a missing squeeze)"
+    if result.ndim > len(shape):
+        return "an axis is not summed over"
+    return ""

@@ -1,0 +1,20 @@
+"""Where stock nbgrader finds the course; its commands are run from this folder (book/instructors/grading.md)."""
+
+from pathlib import Path
+
+c = get_config()
+
+c.CourseDirectory.source_directory = "book/exercises"
+c.CourseDirectory.release_directory = "book/assignments"
+# What students hand in, and their grades, never leave this folder; its .gitignore keeps it out of the repository.
+c.CourseDirectory.submitted_directory = "grading/submitted"
+c.CourseDirectory.autograded_directory = "grading/autograded"
+c.CourseDirectory.feedback_directory = "grading/feedback"
+c.CourseDirectory.db_url = f"sqlite:///{Path('grading/gradebook.db').absolute().as_posix()}"
+
+c.ClearSolutions.code_stub = {"python": 'raise NotImplementedError("write your answer here")'}
+c.ClearSolutions.begin_solution_delimeter = "### BEGIN SOLUTION"
+c.ClearSolutions.end_solution_delimeter = "### END SOLUTION"
+c.ClearHiddenTests.begin_test_delimeter = "### BEGIN HIDDEN TESTS"
+c.ClearHiddenTests.end_test_delimeter = "### END HIDDEN TESTS"
+c.Execute.timeout = 120
