@@ -7,6 +7,7 @@ opt-in, exception.
 from companion.data.carriers import CorruptFile, MissingCarrier
 from companion.data.dates import LANGUAGES, DateSet, dates, write_date
 from companion.data.digits import digits, small_digits
+from companion.data.points import Mixture, PointSet, checkerboard, grid, moons, ring
 from companion.data.sets import AudioSet, DataSet, ImageSet, PairSet, TextSet, to_display, to_model
 from companion.data.speech import spoken_digits
 from companion.data.text import shakespeare
@@ -21,6 +22,12 @@ __all__ = [
     "DataSet",
     "ImageSet",
     "MissingCarrier",
+    "Mixture",
+    "PointSet",
+    "checkerboard",
+    "grid",
+    "moons",
+    "ring",
     "PairSet",
     "TextSet",
     "digits",

@@ -1,0 +1,195 @@
+"""Points in the plane whose law is known: what each loss makes a model do can be seen, and measured exactly.
+
+`ring` and `grid` are mixtures of round Gaussians with a known density and score (`PointSet.density`); `moons` and
+`checkerboard` have other shapes and no density here. All are generated, so `PointSet.draw` gives as many fresh points as
+a training loop asks for.
+
+Source: the ring of 8 and the grid of 25 Gaussians as tests of generative models: Srivastava et al., VEEGAN,
+arXiv:1705.07761, and Metz et al., Unrolled GANs, arXiv:1611.02163. Radius and width here are our own.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from companion.data.sets import DataSet
+from companion.data.splits import SPLITS
+from companion.validate import check_choice, check_count, check_float, check_number, check_shapes
+
+_SIZES = {"train": 8_000, "valid": 1_000, "test": 1_000}
+_SEED = 1_705_077_61
+
+
+@dataclass(frozen=True)
+class Mixture:
+    r"""Round Gaussians of one width: :math:`p(x) = \sum_k w_k\, N(x;\, \mu_k, s^2 I)` (eq-mixture-density).
+
+    Attributes:
+        means: the centres, shape (k, d).
+        sd: the standard deviation of each Gaussian along each axis.
+        weights: the share of each, shape (k), summing to 1.
+    """
+
+    means: Float[Tensor, "k d"]
+    sd: float
+    weights: Float[Tensor, "k"]
+
+    def __post_init__(self) -> None:
+        check_shapes(means=(self.means, "k d"), weights=(self.weights, "k"))
+        check_float(means=self.means, weights=self.weights)
+        check_number("sd", self.sd, low=0, open_low=True)
+        if (self.weights < 0).any() or abs(float(self.weights.sum()) - 1) > 1e-5:
+            raise ValueError(f"weights: got {self.weights.tolist()}, wanted shares from 0 that sum to 1")
+
+    def log_prob(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
+        """The natural logarithm of the density."""
+        return self._log_parts(x).logsumexp(1)
+
+    def score(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+        r"""The gradient of the log-density: :math:`\sum_k r_k(x)\, (\mu_k - x) / s^2` with the responsibilities r."""
+        responsibilities = self._log_parts(x).softmax(1)
+        return (responsibilities @ self.means.to(x) - x) / self.sd**2
+
+    def smoothed(self, sigma: float) -> "Mixture":
+        """The law of a point with Gaussian noise of standard deviation ``sigma`` added: a mixture again, but wider."""
+        check_number("sigma", sigma, low=0)
+        return Mixture(self.means, math.hypot(self.sd, sigma), self.weights)
+
+    def scaled(self, factor: float) -> "Mixture":
+        """The law of a point multiplied by ``factor`` > 0."""
+        check_number("factor", factor, low=0, open_low=True)
+        return Mixture(self.means * factor, self.sd * factor, self.weights)
+
+    def sample(self, n: int, generator: torch.Generator) -> tuple[Float[Tensor, "n d"], Int[Tensor, "n"]]:
+        """``n`` points and the number of the Gaussian that each came from."""
+        check_count("n", n)
+        labels = torch.multinomial(self.weights, n, replacement=True, generator=generator)
+        noise = torch.randn(n, self.means.shape[1], generator=generator, dtype=self.means.dtype)
+        return self.means[labels] + self.sd * noise, labels
+
+    def _log_parts(self, x: Tensor) -> Tensor:
+        check_shapes(x=(x, "n d"), means=(self.means, "k d"))
+        squared = (x[:, None] - self.means.to(x)).square().sum(2)
+        normaliser = self.means.shape[1] * math.log(self.sd * math.sqrt(2 * math.pi))
+        return self.weights.to(x).log() - squared / (2 * self.sd**2) - normaliser
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointSet(DataSet):
+    """Points of the plane, a fixed sample of a law from which more can be drawn.
+
+    Attributes:
+        points: float32, shape (n, 2).
+        labels: which part of the law (Gaussian, moon, square) each point came from, int64, shape (n).
+        sample: ``sample(n, generator)``, fresh points of shape (n, 2) and their labels.
+        density: the exact law, where there is a closed form for it; None otherwise.
+    """
+
+    points: Float[Tensor, "n 2"]
+    labels: Int[Tensor, "n"]
+    sample: Callable[[int, torch.Generator], tuple[Tensor, Tensor]]
+    density: Mixture | None
+
+    def draw(self, n: int, generator: torch.Generator) -> tuple[Float[Tensor, "n 2"]]:
+        """A fresh batch of ``n`` points, as `companion.training.train` takes it: ``train(..., data=points.draw)``."""
+        return (self.sample(n, generator)[0],)
+
+    @cached_property
+    def mixture(self) -> Mixture:
+        """The exact law; an error for a set that has none."""
+        if self.density is None:
+            raise ValueError(f"{self.name}: got a set without a closed-form density, wanted 'ring' or 'grid'")
+        return self.density
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __repr__(self) -> str:
+        return f"{self.name}, {self.split}: {len(self):,} points of the plane ({self.license}; {self.source})"
+
+
+def ring(split: str = "train", *, modes: int = 8, radius: float = 2.0, sd: float = 0.1) -> PointSet:
+    """Gaussians on a circle, all with the same share: 8,000 points for training, 1,000 each to validate and to test.
+
+    Args:
+        split: ``"train"``, ``"valid"``, ``"test"`` or ``"all"``.
+        modes: how many Gaussians.
+        radius: of the circle on which their means lie, the first one at angle 0.
+        sd: the standard deviation of each along each axis.
+
+    Raises:
+        ValueError: an unknown split, no modes, a radius or standard deviation that is not above 0.
+    """
+    check_count("modes", modes)
+    check_number("radius", radius, low=0, open_low=True)
+    angles = torch.arange(modes) * (2 * math.pi / modes)
+    means = radius * torch.stack([angles.cos(), angles.sin()], 1)
+    return _mixture_set("ring", split, means, sd)
+
+
+def grid(split: str = "train", *, side: int = 5, spacing: float = 1.0, sd: float = 0.05) -> PointSet:
+    """``side`` × ``side`` Gaussians on a square grid around the origin, all with the same share; the rest as for `ring`.
+
+    Args:
+        spacing: between two neighbouring means.
+    """
+    check_count("side", side)
+    check_number("spacing", spacing, low=0, open_low=True)
+    ticks = (torch.arange(side) - (side - 1) / 2) * spacing
+    return _mixture_set("grid", split, torch.cartesian_prod(ticks, ticks), sd)
+
+
+def moons(split: str = "train", *, noise: float = 0.1) -> PointSet:
+    """Two interleaved half circles of radius 1, centred on the origin, with Gaussian noise; no closed-form density.
+
+    Args:
+        noise: its standard deviation.
+    """
+    check_number("noise", noise, low=0)
+
+    def sample(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        check_count("n", n)
+        labels = torch.randint(2, (n,), generator=generator)
+        angle = math.pi * torch.rand(n, generator=generator)
+        upper = torch.stack([angle.cos() - 0.5, angle.sin() - 0.25], 1)
+        points = torch.where(labels[:, None] == 0, upper, -upper)
+        return points + noise * torch.randn(n, 2, generator=generator), labels
+
+    return _point_set("moons", split, sample, None)
+
+
+def checkerboard(split: str = "train", *, side: int = 4) -> PointSet:
+    """The black squares of a ``side`` × ``side`` board over [-2, 2]², uniformly filled: sharp edges, no score."""
+    check_count("side", side, low=2)
+    cells = torch.tensor([(i, j) for i in range(side) for j in range(side) if (i + j) % 2 == 0])
+
+    def sample(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        check_count("n", n)
+        labels = torch.randint(len(cells), (n,), generator=generator)
+        return (cells[labels] + torch.rand(n, 2, generator=generator)) * (4 / side) - 2, labels
+
+    return _point_set("checkerboard", split, sample, None)
+
+
+def _mixture_set(name: str, split: str, means: Tensor, sd: float) -> PointSet:
+    law = Mixture(means, sd, torch.full((len(means),), 1 / len(means)))
+    return _point_set(name, split, law.sample, law)
+
+
+def _point_set(name: str, split: str, sample: Callable, density: Mixture | None) -> PointSet:
+    check_choice("split", split, (*SPLITS, "all"))
+    # A stream of its own for each split: no point of one stands in another.
+    parts = [
+        sample(_SIZES[part], torch.Generator().manual_seed(_SEED + SPLITS.index(part)))
+        for part in (SPLITS if split == "all" else (split,))
+    ]
+    points, labels = (torch.cat(column) for column in zip(*parts, strict=True))
+    return PointSet(
+        name=name, split=split, license="generated", source=f"companion.data.{name}",
+        points=points, labels=labels, sample=sample, density=density,
+    )  # fmt: skip

@@ -1,0 +1,136 @@
+r"""Denoising score matching, and Langevin sampling with the score that it learns.
+
+Vincent, "A connection between score matching and denoising autoencoders", 2011; Song & Ermon, "Generative Modeling by
+Estimating Gradients of the Data Distribution", arXiv:1907.05600.
+
+- score (eq-score): :math:`s(x) = \nabla_x \log p(x)`
+- loss (eq-dsm): :math:`L = E_{x, \sigma, \epsilon} \| \sigma\, s_\theta(x + \sigma\epsilon, \sigma) + \epsilon \|^2`; its
+  optimum is the score of the smoothed law :math:`p_\sigma`, of which :math:`x + \sigma\epsilon` is a sample
+- Langevin step (eq-langevin): :math:`x \leftarrow x + \frac{a}{2} s(x) + \sqrt{a}\, \epsilon`
+- Tweedie (eq-tweedie): :math:`E[x \mid \tilde x] = \tilde x + \sigma^2 s_\sigma(\tilde x)`
+
+Departures: the loss is the paper's with its weight σ²; noise levels are drawn log-uniformly instead of from a list; the
+sampler ends with one noiseless denoising step (Jolicoeur-Martineau et al., arXiv:2009.05475).
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from companion.nn.point_mlp import TimedPointMLP
+from companion.validate import check_count, check_float, check_number, check_shapes
+
+# score(x, sigma): points (n, d) and one noise level each (n) to (n, d).
+Score = Callable[[Tensor, Tensor], Tensor]
+
+
+class ScoreMLP(nn.Module):
+    """A score network for points: :math:`s_θ(x, σ) = net(x / √(1 + σ²), log σ) / σ`, so that net's output is about -ε."""
+
+    def __init__(self, dims: int, *, width: int = 128, depth: int = 3) -> None:
+        super().__init__()
+        self.net = TimedPointMLP(dims, dims, width=width, depth=depth)
+
+    def forward(self, x: Float[Tensor, "n d"], sigma: Float[Tensor, "n"]) -> Float[Tensor, "n d"]:
+        scale = (1 + sigma.square()).rsqrt()[:, None]
+        return self.net(x * scale, sigma.log() / 4) / sigma[:, None]
+
+
+def geometric_sigmas(high: float, low: float, levels: int) -> Float[Tensor, "levels"]:
+    """Noise levels from ``high`` down to ``low`` in equal ratios."""
+    check_number("low", low, low=0, open_low=True)
+    check_number("high", high, low=low, open_low=True)
+    check_count("levels", levels, low=2)
+    return torch.logspace(math.log10(high), math.log10(low), levels)
+
+
+def random_sigmas(n: int, high: float, low: float, generator: torch.Generator) -> Float[Tensor, "n"]:
+    """``n`` noise levels between ``low`` and ``high``, uniform in their logarithm."""
+    check_count("n", n)
+    check_number("low", low, low=0, open_low=True)
+    check_number("high", high, low=low, open_low=True)
+    return low * (high / low) ** torch.rand(n, generator=generator, device=generator.device)
+
+
+def score_matching_loss(
+    score: Score, x: Float[Tensor, "n d"], sigma: Float[Tensor, "n"], generator: torch.Generator
+) -> Float[Tensor, ""]:
+    """Denoising score matching: noise the points, ask for the direction back (eq-dsm).
+
+    Args:
+        score: ``score(x, sigma)``.
+        x: clean points.
+        sigma: one noise level for each point, above 0.
+        generator: of the noise.
+
+    Returns:
+        The mean over the points, summed over dimensions. Its least value is not 0: see `score_matching_floor`.
+    """
+    check_shapes(x=(x, "n d"), sigma=(sigma, "n"))
+    if not (sigma > 0).all():
+        raise ValueError(f"sigma: got {float(sigma.min()):g} as the least noise level, wanted all above 0")
+    noise = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+    predicted = score(x + sigma[:, None] * noise, sigma)
+    check_shapes(predicted=(predicted, f"{x.shape[0]} {x.shape[1]}"))
+    return (sigma[:, None] * predicted + noise).square().sum(1).mean()
+
+
+def score_matching_floor(dims: int, sd: float, sigma: float) -> float:
+    """The least value of the loss for one round Gaussian of width ``sd``: d · sd² / (sd² + σ²), reached by its score."""
+    check_count("dims", dims)
+    check_number("sd", sd, low=0)
+    check_number("sigma", sigma, low=0, open_low=True)
+    return dims * sd**2 / (sd**2 + sigma**2)
+
+
+def denoise(score: Score, x: Float[Tensor, "n d"], sigma: float) -> Float[Tensor, "n d"]:
+    """The mean of the clean point, given the noisy one (eq-tweedie)."""
+    return x + sigma**2 * score(x, x.new_full((len(x),), sigma))
+
+
+@torch.no_grad()
+def langevin(
+    score: Score, x: Float[Tensor, "n d"], sigma: float, step_size: float, steps: int, generator: torch.Generator
+) -> Float[Tensor, "n d"]:
+    """Walk uphill on the log-density with noise (eq-langevin); in the end the points follow the smoothed law."""
+    check_float(x=x)
+    check_number("sigma", sigma, low=0, open_low=True)
+    check_number("step_size", step_size, low=0, open_low=True)
+    check_count("steps", steps)
+    level = x.new_full((len(x),), sigma)
+    for _ in range(steps):
+        noise = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+        x = x + step_size / 2 * score(x, level) + math.sqrt(step_size) * noise
+    return x
+
+
+@torch.no_grad()
+def annealed_langevin(
+    score: Score,
+    x: Float[Tensor, "n d"],
+    sigmas: Float[Tensor, "levels"],
+    *,
+    steps: int = 10,
+    rate: float = 0.2,
+    generator: torch.Generator,
+) -> Float[Tensor, "n d"]:
+    """Langevin steps at one noise level after another, then one denoising step without noise.
+
+    Args:
+        score: ``score(x, sigma)``.
+        x: the start, noise of standard deviation ``sigmas[0]``.
+        sigmas: falling noise levels.
+        steps: Langevin steps at each level.
+        rate: step size in units of σ²; the paper's step size is proportional to σ² too.
+        generator: of the noise.
+    """
+    check_shapes(x=(x, "n d"), sigmas=(sigmas, "levels"))
+    check_number("rate", rate, low=0, open_low=True)
+    if not ((sigmas.diff() < 0).all() and (sigmas > 0).all()):
+        raise ValueError(f"sigmas: got {sigmas.tolist()}, wanted noise levels above 0 that fall")
+    for sigma in sigmas.tolist():
+        x = langevin(score, x, sigma, rate * sigma**2, steps, generator)
+    return denoise(score, x, sigmas[-1].item())
