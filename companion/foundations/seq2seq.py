@@ -10,7 +10,7 @@ The loss is the negative log-likelihood of the target, symbol by symbol, given t
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -67,6 +67,7 @@ class Symbols:
         return ["".join(self.characters[i - 1] for i in row if i) for row in rows.tolist()]
 
 
+@runtime_checkable
 class Translator(Protocol):
     """What `next_symbol_loss` and `greedy` need of a model."""
 
@@ -77,7 +78,7 @@ class Translator(Protocol):
         """The logits of the symbol after each of the given ones."""
 
 
-def next_symbol_loss(model: Translator, batch: tuple[Tensor, Tensor], _: torch.Generator | None = None) -> Tensor:
+def next_symbol_loss(model: Translator, batch: tuple[Tensor, ...], _: torch.Generator | None = None) -> Tensor:
     """The mean negative log-likelihood per symbol, in nats (eq-seq2seq).
 
     Args:

@@ -242,7 +242,9 @@ def test_a_row_of_padding_alone_stays_finite_forward_and_backward_I24(path: str)
     real = torch.ones(B, 8, dtype=torch.bool)
     real[1] = False
     out = run(layer, x, path, real)
-    torch.testing.assert_close(out[1], layer.out.bias.expand(8, 12), rtol=0, atol=0)  # zeros, through the last projection
+    torch.testing.assert_close(
+        out[1], layer.out.bias.expand(8, 12), rtol=0, atol=0
+    )  # zeros, through the last projection
     assert out.isfinite().all()
     if path != "cached":
         out.square().sum().backward()
@@ -382,7 +384,7 @@ def test_bad_input_of_the_layer() -> None:
         layer(x, mask=torch.ones(3, N, N, dtype=torch.bool))
     cache = KVCache()
     with rejects("empty"):
-        cache.k  # noqa: B018
+        cache.k
     cache.append(torch.zeros(B, 3, N, 4), torch.zeros(B, 3, N, 4))
     with rejects("k:"):
         cache.append(torch.zeros(1, 3, N, 4), torch.zeros(1, 3, N, 4))

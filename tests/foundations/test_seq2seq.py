@@ -1,0 +1,255 @@
+"""The translators: what they may and may not depend on, their loss, their cache, and that they learn."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from companion.data.dates import dates
+from companion.foundations.seq2seq import Symbols, exact_match, greedy, next_symbol_loss, shifted
+from companion.foundations.seq2seq_attention import AttentionConfig, AttentionTranslator, Memory
+from companion.foundations.seq2seq_rnn import RecurrentConfig, RecurrentTranslator
+from companion.training import TrainConfig, train
+from tests.conftest import rejects
+
+SOURCES, TARGETS = 9, 6
+
+
+def attention_model(positions: str = "rotary", dropout: float = 0.0) -> AttentionTranslator:
+    config = AttentionConfig(
+        SOURCES, TARGETS, width=16, heads=2, encoders=2, decoders=2, positions=positions, dropout=dropout
+    )
+    return AttentionTranslator(config).eval()
+
+
+def recurrent_model() -> RecurrentTranslator:
+    return RecurrentTranslator(RecurrentConfig(SOURCES, TARGETS, width=7, hidden=10)).eval()
+
+
+MODELS = pytest.mark.parametrize(
+    "model_of",
+    [attention_model, lambda: attention_model("sinusoidal"), recurrent_model],
+    ids=["rotary", "sinusoidal", "rnn"],
+)
+
+
+def batch() -> tuple[Tensor, Tensor]:
+    source = torch.randint(1, SOURCES, (3, 8))
+    source[1, 5:] = 0
+    return source, torch.randint(1, TARGETS, (3, 5))
+
+
+# ------------------------------------------------------------------------------------------------ dependence
+
+
+@MODELS
+def test_padding_and_other_examples_change_nothing_I18_I24(model_of) -> None:
+    model, (source, target) = model_of(), batch()
+    logits = model(source, target)
+    longer = torch.cat([source, torch.zeros(3, 4, dtype=torch.long)], dim=1)
+    torch.testing.assert_close(model(longer, target), logits, rtol=0, atol=1e-6)
+    torch.testing.assert_close(model(source[1:2, :5], target[1:2])[0], logits[1], rtol=0, atol=1e-6)
+    other = source.clone()
+    other[2] = other[2].flip(0)
+    torch.testing.assert_close(model(other, target)[:2], logits[:2], rtol=0, atol=0)
+
+
+@MODELS
+def test_a_symbol_depends_on_the_source_and_on_no_later_symbol_I21(model_of) -> None:
+    model, (source, target) = model_of(), batch()
+    logits = model(source, target)
+    for t in range(1, 5):
+        changed = target.clone()
+        changed[:, t] = changed[:, t] % (TARGETS - 1) + 1
+        after = model(source, changed)
+        torch.testing.assert_close(after[:, :t], logits[:, :t], rtol=0, atol=0)
+        assert not torch.allclose(after[:, t], logits[:, t])
+    changed = source.clone()
+    changed[:, 0] = changed[:, 0] % (SOURCES - 1) + 1
+    assert not torch.allclose(model(changed, target)[:, 0], logits[:, 0])
+
+
+def test_no_model_can_beat_chance_on_random_targets_I21() -> None:
+    torch.manual_seed(1)
+    source, target = torch.randint(1, SOURCES, (600, 4)), torch.randint(1, TARGETS, (600, 5))
+    model = attention_model()
+    train(model, next_symbol_loss, (source[:300], target[:300]), TrainConfig(steps=60, batch_size=32, lr=3e-3))
+    with torch.no_grad():
+        held_out = next_symbol_loss(model.eval(), (source[300:], target[300:])).item()
+    assert held_out > math.log(TARGETS - 1) - 0.05
+
+
+def test_positions_are_really_used_I29() -> None:
+    source, target = torch.tensor([[1, 2, 3, 4]]), torch.tensor([[1, 2]])
+    for positions, changes in (("rotary", True), ("sinusoidal", True), ("none", False)):
+        model = attention_model(positions)
+        same = torch.allclose(model(source.flip(1), target), model(source, target), atol=1e-6)
+        assert same != changes
+    model = recurrent_model()
+    assert not torch.allclose(model(source.flip(1), target), model(source, target), atol=1e-6)
+
+
+def test_the_maps_are_weights_over_the_real_characters_I25() -> None:
+    model, (source, target) = attention_model(), batch()
+    _, maps = model.decode_with_maps(model.encode(source), target)
+    assert maps.shape == (3, 2, 2, 5, 8)
+    torch.testing.assert_close(maps.sum(-1), torch.ones(3, 2, 2, 5))
+    assert (maps[1, ..., 5:] == 0).all()
+
+
+@pytest.mark.parametrize("positions", ["rotary", "sinusoidal"])
+def test_cached_decoding_equals_uncached_I22_I23(positions: str) -> None:
+    model, (source, _) = attention_model(positions), batch()
+    target = torch.randint(1, TARGETS, (3, 20))
+    with torch.no_grad():
+        memory = model.encode(source)
+        want, maps = model.decode_with_maps(memory, target)
+        caches = model.new_caches()
+        parts = [model.decode_with_maps(memory, target[:, t : t + 1], caches) for t in range(20)]
+    torch.testing.assert_close(torch.cat([logits for logits, _ in parts], dim=1), want, rtol=0, atol=1e-5)
+    torch.testing.assert_close(torch.cat([m for _, m in parts], dim=3), maps, rtol=0, atol=1e-5)
+
+
+def test_a_source_of_padding_alone_stays_finite_I24() -> None:
+    model, (source, target) = attention_model(), batch()
+    source[0] = 0
+    loss = next_symbol_loss(model, (source, target))
+    loss.backward()
+    assert loss.isfinite()
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+
+def test_eval_switches_dropout_off_I26() -> None:
+    model, (source, target) = attention_model(dropout=0.5), batch()
+    assert torch.equal(model(source, target), model(source, target))
+    model.train()
+    assert not torch.equal(model(source, target), model(source, target))
+
+
+# ------------------------------------------------------------------------------------------------ loss and decoding
+
+
+@MODELS
+def test_eq_seq2seq_as_printed_I60(model_of) -> None:
+    model, (source, target) = model_of().double(), batch()
+    total, count = 0.0, 0
+    for b in range(3):
+        for t in range(5):
+            before = torch.cat([torch.tensor([0]), target[b, :t]])[None]
+            logits = model(source[b : b + 1], before)[0, -1]
+            total -= (logits[target[b, t]] - logits.exp().sum().log()).item()
+            count += 1
+    assert next_symbol_loss(model, (source, target)).item() == pytest.approx(total / count, abs=1e-6)
+
+
+def test_eq_rnn_as_printed_I60() -> None:
+    model = recurrent_model().double()
+    source, target = torch.tensor([[3, 1, 4]]), torch.tensor([[0, 2, 5]])
+
+    def gru(cell: nn.GRU, x: Tensor, h: Tensor, tail: str = "") -> Tensor:
+        w_i, w_h = getattr(cell, f"weight_ih_l0{tail}"), getattr(cell, f"weight_hh_l0{tail}")
+        b_i, b_h = getattr(cell, f"bias_ih_l0{tail}"), getattr(cell, f"bias_hh_l0{tail}")
+        (r_i, z_i, n_i), (r_h, z_h, n_h) = (w_i @ x + b_i).chunk(3), (w_h @ h + b_h).chunk(3)
+        r, z = torch.sigmoid(r_i + r_h), torch.sigmoid(z_i + z_h)
+        return (1 - z) * torch.tanh(n_i + r * n_h) + z * h
+
+    forth = back = torch.zeros(10, dtype=torch.float64)
+    for i in range(3):
+        forth = gru(model.reader, model.embed_source.weight[source[0, i]], forth)
+        back = gru(model.reader, model.embed_source.weight[source[0, 2 - i]], back, "_reverse")
+    c = torch.tanh(model.summary(torch.cat([forth, back])))
+    s = c
+    for t in range(3):
+        s = gru(model.writer, torch.cat([model.embed_target.weight[target[0, t]], c]), s)
+        torch.testing.assert_close(model(source, target)[0, t], model.head(s), rtol=0, atol=1e-10)
+
+
+@MODELS
+def test_greedy_is_repeatable_leaves_the_mode_and_keeps_no_graph_I27(model_of) -> None:
+    model, (source, _) = model_of(), batch()
+    for training in (True, False):
+        model.train(training)
+        first = greedy(model, source, 5)
+        assert torch.equal(first, greedy(model, source, 5))
+        assert model.training == training
+        assert first.shape == (3, 5)
+    logits = model.eval()(source, shifted(first))
+    assert not first.requires_grad
+    assert torch.equal(logits.argmax(-1), first)  # greedy is its own teacher-forced argmax
+
+
+def test_a_model_that_copies_its_input_cannot_reach_zero_I33() -> None:
+    assert shifted(torch.tensor([[4, 2, 5]])).tolist() == [[0, 4, 2]]
+
+    class Copy(nn.Module):
+        def encode(self, source: Tensor) -> None:
+            return None
+
+        def decode(self, memory: None, target: Tensor) -> Tensor:
+            return 20.0 * nn.functional.one_hot(target, TARGETS).float()
+
+    target = torch.tensor([[1, 2, 3, 4, 5]])
+    assert next_symbol_loss(Copy(), (target, target)).item() > 10
+
+
+def test_symbols_there_and_back() -> None:
+    texts = ["9 août", "März", "a"]
+    symbols = Symbols.of(texts)
+    rows = symbols.encode(texts)
+    assert rows.shape == (3, 6)
+    assert (rows[2, 1:] == 0).all()
+    assert symbols.decode(rows) == texts
+
+
+def test_learns_dates_and_beats_the_most_common_answer() -> None:
+    data, held_out = dates("train", limit=3000), dates("test", limit=150)
+    symbols, digits = Symbols.of(data.inputs + held_out.inputs), Symbols.of(data.targets)
+    torch.manual_seed(0)
+    model = AttentionTranslator(AttentionConfig(len(symbols), len(digits), width=32, heads=2))
+    pairs = (symbols.encode(data.inputs), digits.encode(data.targets))
+    result = train(model, next_symbol_loss, pairs, TrainConfig(steps=250, batch_size=32, lr=4e-3))
+    target = digits.encode(held_out.targets)
+    right = (greedy(result.model, symbols.encode(held_out.inputs), 10) == target).double().mean().item()
+    # Baseline: at each place of the answer the symbol that is most common there in the training data.
+    common = (pairs[1].mode(0).values == target).double().mean().item()
+    assert right > common + 0.2
+    assert exact_match(result.model, symbols.encode(held_out.inputs), target) <= right
+
+
+# ------------------------------------------------------------------------------------------------ bad input
+
+
+def test_bad_input() -> None:
+    model, (source, target) = attention_model(), batch()
+    for bad in (source.float(), source + SOURCES, source[0], source[:, :0]):
+        with rejects("source"):
+            model.encode(bad)
+        with rejects("source"):
+            recurrent_model().encode(bad)
+    with rejects("source"):
+        recurrent_model().encode(torch.zeros(2, 3, dtype=torch.long))
+    with rejects("target"):
+        model.decode(model.encode(source), target + TARGETS)
+    with rejects("length"):
+        greedy(model, source, 0)
+    with rejects("positions"):
+        AttentionConfig(3, 3, positions="learned")
+    with rejects("width"):
+        AttentionConfig(3, 3, width=0)
+    with rejects("hidden"):
+        RecurrentConfig(3, 3, hidden=-1)
+    with rejects("key_mask"):
+        memory = model.encode(source)
+        model.decode(Memory(memory.states, memory.real[:, 1:]), target)
+    symbols = Symbols.of(["ab"])
+    with rejects("unknown|known"):
+        symbols.encode(["abc"])
+    with rejects("texts"):
+        symbols.encode([])
+    with rejects("texts"):
+        symbols.encode(["a", ""])
+    with rejects("texts"):
+        Symbols.of([""])
+    with rejects("rows"):
+        symbols.decode(torch.tensor([[7]]))
