@@ -111,7 +111,13 @@ class AudioSet(DataSet):
 
 
 def to_model(pixels: Tensor) -> Tensor:
-    """Map grey values in [0, 255] to [-1, 1], float32: what every image model of the course takes."""
+    """Map grey values in [0, 255] to [-1, 1], float32: what every image model of the course takes.
+
+    Raises:
+        ValueError: not a tensor, or a value outside [0, 255].
+    """
+    if not isinstance(pixels, Tensor):
+        raise ValueError(f"pixels: got {type(pixels).__name__}, wanted a torch.Tensor of grey values from 0 to 255")
     values = pixels.float()
     check_float(pixels=values)
     if values.numel() and (values.min() < 0 or values.max() > 255):

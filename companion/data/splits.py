@@ -36,13 +36,15 @@ def split_indices(
         limit: at most so many examples.
 
     Raises:
-        ValueError: an unknown split, no examples, or a limit below 1.
+        ValueError: an unknown split, no examples, not a class for each, or a limit below 1.
     """
     check_choice("split", split, (*SPLITS, "all"))
     if limit is not None:
         check_count("limit", limit)
     if not keys:
         raise ValueError("keys: got no examples, wanted at least one")
+    if strata is not None and len(strata) != len(keys):
+        raise ValueError(f"strata: got {len(strata)} classes, wanted one for each of {len(keys)} examples")
     groups: dict[Hashable, dict[Hashable, list[int]]] = defaultdict(lambda: defaultdict(list))
     owner: dict[Hashable, Hashable] = {}
     for i, key in enumerate(keys):
