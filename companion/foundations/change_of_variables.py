@@ -5,7 +5,7 @@ Taught in the lesson `distributions`; the equations are
 * ``eq-dist-change``: $p_x(x) = p_y(f(x)) \, |\det \partial f / \partial x|$, for an invertible f;
 * ``eq-dist-logit``: $y = \mathrm{logit}(\lambda + (1 - 2\lambda) x / 256)$, as in Dinh et al., arXiv:1605.08803;
 * ``eq-dist-dequantise``: $\log P(g) = \log \int_{[0,1)^d} p(g + u) du \ge E_u \log p(g + u)$, for whole grey levels g
-  (Uria et al., arXiv:1306.0186; Theis et al., arXiv:1511.01844);
+  (Uria et al., arXiv:1306.0186; discussed in arXiv:1511.01844);
 * ``eq-dist-bits``: $-\log_2 P(g) / d$.
 
 Departing from those papers, densities are always stated per unit of grey level, on [0, 256), so that
