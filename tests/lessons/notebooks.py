@@ -14,7 +14,8 @@ _CLAIM = re.compile(r"^(?P<mark>[✓–]) Claim (?P<id>[\w.-]+): (?P<text>.*)$",
 
 def lessons(only: str = "") -> list[Path]:
     """Every notebook of the book except the exercises, found by glob; only those whose name contains ``only``."""
-    found = sorted(p for p in BOOK.rglob("*.ipynb") if not _NOT_LESSONS & set(p.relative_to(BOOK).parts))
+    found = [p for p in BOOK.rglob("*.ipynb") if not _NOT_LESSONS & set(p.relative_to(BOOK).parts)]
+    found.sort(key=name)
     chosen = [p for p in found if only in name(p)]
     if not chosen:
         raise SystemExit(f"no lesson matches {only!r}; there are: {', '.join(map(name, found)) or 'none'}")

@@ -7,7 +7,6 @@ import statistics
 from collections import Counter
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from tests.lessons import notebooks
@@ -177,17 +176,3 @@ def test_every_lesson_is_in_the_table_of_contents() -> None:
     contents = (notebooks.ROOT / "_toc.yml").read_text(encoding="utf-8")
     for path in PATHS:
         assert f"book/{notebooks.name(path)}" in contents, f"{notebooks.name(path)} is not in _toc.yml"
-
-
-def test_a_hanging_or_broken_lesson_is_reported(tmp_path: Path) -> None:
-    """The runner's own errors: no parameters cell, and a cell that raises."""
-    from tests.lessons import running
-
-    plain = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")])
-    path = notebooks.BOOK / "broken.ipynb"
-    try:
-        nbformat.write(plain, path)
-        with pytest.raises(running.LessonFailed, match="no BUDGET, SEED in a cell tagged 'parameters'"):
-            running.parametrised(path, 1, "smoke", tmp_path, 30)
-    finally:
-        path.unlink()

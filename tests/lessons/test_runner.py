@@ -1,0 +1,140 @@
+"""The runner itself: what must fail does, and nothing is half-written."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tests.lessons import notebooks, running
+from tests.lessons.__main__ import LIMITS, _within
+
+PARAMETERS = 'from companion.lesson import claim, setup\n\nSEED = 0\nBUDGET = "laptop"'
+
+
+@pytest.fixture
+def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty book of which the runner knows nothing else."""
+    folder = tmp_path / "book"
+    folder.mkdir()
+    monkeypatch.setattr(notebooks, "BOOK", folder)
+    monkeypatch.setattr(running, "MEASURED", folder / "measured.json")
+    monkeypatch.setattr(running, "RUNS", tmp_path / "runs.json")
+    return folder
+
+
+def write(book: Path, *sources: str, parameters: str = PARAMETERS) -> Path:
+    cells = [
+        nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell('run = setup("one", SEED, BUDGET)', metadata={"tags": ["nbval-ignore-output"]}),
+        *map(nbformat.v4.new_code_cell, sources),
+    ]
+    path = book / "one.ipynb"
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
+    return path
+
+
+def test_lessons_are_found_by_glob_and_exercises_are_not(book: Path) -> None:
+    for name in ("3_03.ipynb", "3_03/a.ipynb", "exercises/x/x.ipynb", "assignments/x/x.ipynb", "3_01.ipynb"):
+        (book / name).parent.mkdir(parents=True, exist_ok=True)
+        (book / name).touch()
+    assert [notebooks.name(p) for p in notebooks.lessons()] == ["3_01", "3_03", "3_03/a"]
+    assert [notebooks.name(p) for p in notebooks.lessons("3_03/")] == ["3_03/a"]
+    with pytest.raises(SystemExit, match="no lesson matches '3_99'; there are: 3_01, 3_03, 3_03/a"):
+        notebooks.lessons("3_99")
+
+
+@pytest.mark.slow
+def test_execute_stores_outputs_claims_and_cost(book: Path) -> None:
+    path = write(book, "print(SEED, run.budget)", 'claim("3.3-one-a", "One is one.", True)')
+    running.execute(path, 60)
+    stored = notebooks.read(path)
+    row = json.loads(running.MEASURED.read_text())["one"]
+    assert list(notebooks.claims(stored)) == [("3.3-one-a", True, "One is one.")]
+    assert row["claims"] == ["3.3-one-a"]
+    assert row["seconds"] > 0
+    assert row["memory_mb"] > 50
+    assert f"{row['seconds']:.0f} s and" in stored.cells[1].outputs[0].data["text/plain"]
+    assert stored.cells[2].outputs[0].text == "0 laptop\n"
+    before = path.read_text()
+    running.nbval(path, 60)  # the same again: no difference
+    path.write_text(before.replace("0 laptop", "1 laptop"))
+    with pytest.raises(running.LessonFailed, match="nbval found differences"):
+        running.nbval(path, 60)
+
+
+@pytest.mark.slow
+def test_a_failing_lesson_is_left_as_it_was(book: Path) -> None:
+    path = write(book, 'claim("3.3-one-a", "One is two.", False)')
+    before = path.read_text()
+    with pytest.raises(running.LessonFailed, match="claim 3.3-one-a does not hold in this run: One is two"):
+        running.execute(path, 60)
+    assert path.read_text() == before
+    assert not running.MEASURED.exists()
+
+
+@pytest.mark.slow
+def test_smoke_sets_both_parameters(book: Path) -> None:
+    path = write(book, 'claim("3.3-one-a", "Not judged at smoke.", False)')
+    assert running.smoke(path, 60).seconds > 0
+    assert "smoke" in json.loads(running.RUNS.read_text())["one"]
+
+
+@pytest.mark.slow
+def test_a_parameter_that_is_assigned_again_is_an_error(book: Path) -> None:
+    """Papermill would run the notebook with its own value and only warn."""
+    path = write(book, parameters=PARAMETERS)
+    source = notebooks.read(path)
+    source.cells[1].source = 'SEED = 0\nrun = setup("one", SEED, BUDGET)'
+    nbformat.write(source, path)
+    with pytest.raises(running.LessonFailed, match="the parameters did not reach setup"):
+        running.smoke(path, 60)
+
+
+@pytest.mark.parametrize("parameters", ["SEED = 0", 'BUDGET = "laptop"\nSEEED = 0'])
+def test_a_missing_parameter_is_an_error(book: Path, parameters: str) -> None:
+    path = write(book, parameters=parameters)
+    with pytest.raises(running.LessonFailed, match="in a cell tagged 'parameters'"):
+        running.smoke(path, 60)
+
+
+def test_a_missing_parameters_cell_is_an_error(book: Path) -> None:
+    path = write(book)
+    untagged = notebooks.read(path)
+    untagged.cells[0].metadata = {}
+    nbformat.write(untagged, path)
+    with pytest.raises(running.LessonFailed, match="no BUDGET, SEED in a cell tagged 'parameters'"):
+        running.smoke(path, 60)
+
+
+@pytest.mark.slow
+def test_a_lesson_that_reaches_for_the_network_fails(book: Path) -> None:
+    path = write(book, "import socket\nsocket.create_connection(('192.0.2.1', 80), timeout=1)")
+    with pytest.raises(running.LessonFailed, match="a lesson tried to reach 192.0.2.1"):
+        running.smoke(path, 60)
+
+
+@pytest.mark.slow
+def test_a_lesson_that_hangs_is_stopped(book: Path) -> None:
+    path = write(book, "import time\ntime.sleep(60)")
+    with pytest.raises(running.LessonFailed, match="(?s)timed out|Timeout"):
+        running.smoke(path, 10)
+
+
+def test_a_lesson_over_its_limit_is_an_error(book: Path) -> None:
+    path = write(book)
+    slow, large = running.Cost(2 * LIMITS["smoke"] + 1, 100), running.Cost(1, 1501)
+    with pytest.raises(running.LessonFailed, match="wanted at most 15 s on two quiet cores"):
+        _within("smoke", path, slow)
+    with pytest.raises(running.LessonFailed, match="took 1501 MB, wanted at most 1500 MB"):
+        _within("smoke", path, large)
+    assert _within("smoke", path, running.Cost(14, 1400)).seconds == 14
+
+
+def test_memory_of_a_child_is_seen() -> None:
+    with running.measured() as cost:
+        subprocess.run([sys.executable, "-c", "x = bytearray(300_000_000); import time; time.sleep(0.6)"], check=True)
+    assert 280 < cost.memory_mb < 600
