@@ -156,7 +156,16 @@ class ApiRooms(Generated):
         for room in sorted(rooms, key=lambda room: (room != "", room)):
             text += [f"## {f'companion.{room}' if room else 'companion'}", ""]
             for module in rooms[room]:
-                text += [f"### {module}", "", "```{eval-rst}", f".. automodule:: {module}", "   :members:", "```", ""]
+                text += [
+                    f"### {module}",
+                    "",
+                    "```{eval-rst}",
+                    f".. automodule:: {module}",
+                    "   :members:",
+                    "   :ignore-module-all:",
+                    "```",
+                    "",
+                ]
         return "\n".join(text)
 
 
@@ -197,9 +206,18 @@ def add_lessons(app: Sphinx, what: str, fullname: str, item: object, options: ob
         lines += ["", f"*Lesson:* {links}", ""]
 
 
-def math_of(app: Sphinx, what: str, fullname: str, item: object, options: object, lines: list[str]) -> None:
-    """Formulas between dollars, as the docstrings write them, for Sphinx."""
-    lines[:] = re.sub(r"(?<![\\$])\$([^$]+)\$", r":math:`\1`", "\n".join(lines)).split("\n")
+def as_restructured_text(
+    app: Sphinx, what: str, fullname: str, item: object, options: object, lines: list[str]
+) -> None:
+    """Formulas between dollars and axes such as ``*data``, which the docstrings write as people do, for Sphinx."""
+    text = re.sub(r"(?<![\\$])\$([^$]+)\$", r":math:`\1`", "\n".join(lines))
+    lines[:] = re.sub(r"(?<=[ (])\*(?=\w+[,)])", r"\\*", text).split("\n")
+
+
+def without_launch(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
+    """The students' versions are made by the build: no Binder or Colab could find them in the repository."""
+    if page.startswith("book/assignments/"):
+        context["header_buttons"] = [b for b in context["header_buttons"] if b.get("label") != "launch-buttons"]
 
 
 def release_codecs() -> None:
@@ -223,6 +241,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("claim-table", ClaimTable)
     app.add_directive("version-table", VersionTable)
     app.add_directive("api-rooms", ApiRooms)
-    app.connect("autodoc-process-docstring", math_of)
+    app.connect("autodoc-process-docstring", as_restructured_text)
     app.connect("autodoc-process-docstring", add_lessons)
+    app.connect("html-page-context", without_launch, priority=900)  # after the theme has made the buttons
     return {"parallel_read_safe": True, "parallel_write_safe": True}

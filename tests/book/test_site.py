@@ -1,0 +1,132 @@
+"""The rendered book, as a reader's browser finds it (run after `make book`): links, pictures, buttons, formulas, tables."""
+
+import json
+import re
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from tests.book.lock import ROOT
+from tests.lessons import notebooks
+
+pytestmark = pytest.mark.built_book
+HTML = ROOT / "_build" / "html"
+OURS = "https://github.com/generative-ai-you-can-run/course"
+
+
+class Page(HTMLParser):
+    """What a page links to and shows."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path, self.ids, self.links, self.images = path, set(), [], []
+        self.text = path.read_text(encoding="utf-8")
+        self.feed(self.text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.ids |= {given[key] for key in ("id", "name") if given.get(key)}
+        if tag == "a" and given.get("href"):
+            self.links.append(given["href"])
+        if tag in ("link", "script") and (given.get("href") or given.get("src")):
+            self.links.append(given.get("href") or given.get("src"))
+        if tag == "img":
+            self.images.append(given)
+
+
+@cache
+def page(path: Path) -> Page:
+    return Page(path)
+
+
+def pages() -> list[Page]:
+    return [page(path) for path in sorted((HTML / "book").rglob("*.html"))]
+
+
+def test_every_page_of_the_contents_is_rendered() -> None:
+    contents = (ROOT / "_toc.yml").read_text(encoding="utf-8")
+    named = re.findall(r"(?:file|root): (\S+)", contents)
+    assert sorted(named) == sorted(p.path.relative_to(HTML).with_suffix("").as_posix() for p in pages())
+
+
+def test_links_lead_somewhere() -> None:
+    broken = []
+    for one in pages():
+        for link in one.links:
+            url = urlsplit(link)
+            if url.scheme or url.netloc:
+                continue
+            target = (one.path.parent / unquote(url.path)).resolve() if url.path else one.path
+            if target.is_dir():
+                target /= "index.html"
+            if (
+                not target.exists()
+                or url.fragment
+                and target.suffix == ".html"
+                and unquote(url.fragment) not in page(target).ids
+            ):
+                broken.append((one.path.name, link))
+    assert not broken
+
+
+def test_nothing_is_loaded_from_another_host() -> None:
+    """The book can be read without a network: style, scripts, pictures and formulas lie beside it."""
+    for one in pages():
+        assert not re.findall(r"<(?:script|img)[^>]+src=\"(?:https?:)?//", one.text), one.path
+        assert not re.findall(r"<link[^>]+stylesheet[^>]+href=\"(?:https?:)?//", one.text), one.path
+
+
+def test_pictures_have_a_text() -> None:
+    for one in pages():
+        for image in one.images:
+            assert image.get("alt") and not image["alt"].endswith(".png"), (one.path.name, image.get("src"))
+
+
+def test_buttons_point_to_files_that_exist() -> None:
+    found = 0
+    for one in pages():
+        for link in one.links:
+            for pattern in (
+                r"colab\.research\.google\.com/github/generative-ai-you-can-run/course/blob/main/(.+)$",
+                r"mybinder\.org/v2/gh/generative-ai-you-can-run/course/main\?urlpath=lab/tree/(.+)$",
+                rf"{re.escape(OURS)}/(?:blob|edit|tree)/main/(.+)$",
+            ):
+                if there := re.search(pattern, unquote(link)):
+                    found += 1
+                    file = ROOT / there[1]
+                    assert file.is_file(), (one.path.name, link)
+                    assert "assignments" not in file.parts, "the students' versions are not in the repository"
+    assert found >= 2 * len(notebooks.lessons())
+
+
+def test_each_function_a_lesson_imports_links_back_to_it() -> None:
+    api = page(HTML / "book/reference/api.html")
+    assert "../3_03_foundations/attention.html" in api.links
+    assert "companion.nn.attention.MultiHeadAttention" in api.ids
+    assert api.text.count("<em>Lesson:</em>") >= 40
+
+
+def test_every_public_module_is_documented() -> None:
+    api = page(HTML / "book/reference/api.html")
+    for file in sorted((ROOT / "companion").rglob("*.py")):
+        if not file.name.startswith("_"):
+            module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+            assert f"module-{module}" in api.ids, f"{module} is not on the page of the package"
+
+
+def test_the_status_page_shows_every_lesson_and_every_claim() -> None:
+    status = page(HTML / "book/status.html")
+    measured = json.loads((ROOT / "book/measured.json").read_text(encoding="utf-8"))
+    for path in notebooks.lessons():
+        assert f"{notebooks.name(path)}.html" in status.links
+        for claim in measured[notebooks.name(path)]["claims"]:
+            assert claim in status.text
+
+
+def test_measured_costs_stand_at_the_top_of_each_lesson() -> None:
+    for path in notebooks.lessons():
+        text = page(HTML / "book" / f"{notebooks.name(path)}.html").text
+        assert re.search(r'lesson-box measured"><strong>\d+ s and [\d.]+ GB on two cores', text), path
