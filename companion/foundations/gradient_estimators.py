@@ -6,7 +6,7 @@ Rosca, Figurnov & Mnih, arXiv:1906.10652 (both, compared). Taught in the lesson 
 
 - ``eq-pathwise``: grad = f'(mu + sigma eps), eps ~ N(0, I). `reparameterised`.
 - ``eq-score-function``: grad = (f(z) - b) (z - mu) / sigma^2, for any b that does not depend on z. `score_function`.
-- ``eq-gradient-variance``: for f(z) = |z - mu|^2 / 2 in d dimensions the variance of one component of one draw is
+- ``eq-gradient-variance``: for f(z) = ``|z - mu|^2 / 2`` in d dimensions the variance of one component of one draw is
   sigma^2 by reparameterisation; by the score function it is sigma^2 (d + 2)(d + 4) / 4 with b = 0, and
   sigma^2 (d + 4) / 2 with b = E[f]. `quadratic_variances`.
 """
@@ -57,7 +57,7 @@ def score_function(
 
 @dataclass(frozen=True)
 class QuadraticVariances:
-    """The variance of one component of one draw's gradient, for f(z) = |z - mu|^2 / 2."""
+    """The variance of one component of one draw's gradient, for f(z) = ``|z - mu|^2 / 2``."""
 
     reparameterised: float
     score_function: float

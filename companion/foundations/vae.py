@@ -30,8 +30,8 @@ class DiagonalGaussian:
     """The encoder's answer q(z | x): one normal distribution for each latent of each example.
 
     Attributes:
-        mean: mu, shape (batch, *latent).
-        logvar: the logarithm of the *variance* (not of the standard deviation), same shape.
+        mean: mu, shape ``(batch, *latent)``.
+        logvar: the logarithm of the variance (not of the standard deviation), same shape.
     """
 
     mean: Float[Tensor, "batch *latent"]
@@ -190,6 +190,9 @@ def mlp_vae(
     for width in hidden:
         check_count("hidden", width)
     encoder = _mlp((data, *hidden, 2 * latent))
+    with torch.no_grad():  # every q(z | x) starts with variance 1: far from the clamp, where the gradient is zero
+        encoder[-1].weight[latent:] = 0
+        encoder[-1].bias[latent:] = 0
     decoder = _mlp((latent, *reversed(hidden), data))
     return VAE(encoder, decoder, likelihood, (data,), (latent,))
 

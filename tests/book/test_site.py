@@ -62,12 +62,8 @@ def test_links_lead_somewhere() -> None:
             target = (one.path.parent / unquote(url.path)).resolve() if url.path else one.path
             if target.is_dir():
                 target /= "index.html"
-            if (
-                not target.exists()
-                or url.fragment
-                and target.suffix == ".html"
-                and unquote(url.fragment) not in page(target).ids
-            ):
+            known = page(target).ids if target.suffix == ".html" and target.exists() else {url.fragment}
+            if not target.exists() or (url.fragment and unquote(url.fragment) not in known):
                 broken.append((one.path.name, link))
     assert not broken
 
