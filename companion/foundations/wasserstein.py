@@ -29,7 +29,7 @@ def critic_gap(real_scores: Scores, fake_scores: Float[Tensor, "m"]) -> Float[Te
     return real_scores.mean() - fake_scores.mean()
 
 
-def wasserstein_generator_loss(fake_scores: Scores) -> Float[Tensor, ""]:
+def wasserstein_loss(fake_scores: Scores) -> Float[Tensor, ""]:
     """-E f(fake): the part of the gap that G can move."""
     check_shapes(fake_scores=(fake_scores, "n"))
     return -fake_scores.mean()

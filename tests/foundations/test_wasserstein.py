@@ -14,7 +14,7 @@ from companion.foundations.wasserstein import (
     critic_gap,
     gradient_penalty,
     wasserstein_1d,
-    wasserstein_generator_loss,
+    wasserstein_loss,
 )
 from tests.conftest import rejects
 
@@ -127,7 +127,7 @@ def test_critic_loss_as_printed_I60():
     gap = (real @ w + c).mean() - (fake @ w + c).mean()
     got = WassersteinCritic(weight=4.0)(critic, real, fake, torch.Generator().manual_seed(0))
     assert torch.allclose(got, -gap + 4.0 * (1.7 - 1) ** 2, atol=1e-12)
-    assert torch.allclose(wasserstein_generator_loss(fake @ w), -(fake @ w).mean())
+    assert torch.allclose(wasserstein_loss(fake @ w), -(fake @ w).mean())
 
 
 def test_a_trained_linear_critic_has_the_slope_of_its_closed_form():
@@ -149,7 +149,7 @@ def test_bad_input():
     x = torch.zeros(3)
     for call, pattern in [
         (lambda: critic_gap(x[:, None], x), "real_scores: got shape"),
-        (lambda: wasserstein_generator_loss(torch.zeros(0)), "fake_scores: got shape"),
+        (lambda: wasserstein_loss(torch.zeros(0)), "fake_scores: got shape"),
         (lambda: between(torch.zeros(3, 2), torch.zeros(1, 2), torch.Generator()), "real, fake: got shapes"),
         (lambda: between(torch.zeros(0, 2), torch.zeros(0, 2), torch.Generator()), "real, fake: got shapes"),
         (lambda: wasserstein_1d(x, torch.zeros(0)), "y: got shape"),
