@@ -1,4 +1,4 @@
-"""Where stock nbgrader finds the course; its commands are run from this folder (book/instructors/grading.md)."""
+"""Where stock nbgrader finds the course; its commands are run from this folder (book/instructors/index.md)."""
 
 from pathlib import Path
 

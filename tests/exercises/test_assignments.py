@@ -120,3 +120,8 @@ def test_nonsense_gets_a_line_for_each_property_and_no_crash(
     assert len(lines) == len(exercise.properties) + 2
     assert lines[-1].startswith("0 of ")
     assert grade(exercise.id, nonsense, seed=0) == 0.0
+
+
+def test_a_release_leaves_an_instructors_gradebook_alone(course: Path) -> None:
+    assert (course / "_build/assignments.db").is_file()
+    assert not (course / "grading/gradebook.db").exists()

@@ -1,6 +1,7 @@
 """Stock nbgrader's whole round for every assignment: generate, autograde, feedback, export, by its command line."""
 
 import csv
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -36,8 +37,9 @@ def answer(release: NotebookNode, source: NotebookNode, chosen: set[str]) -> Not
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", notebooks.SOURCES, ids=lambda path: path.stem)
-def test_a_whole_round_of_grading(course: Path, path: Path) -> None:
+def test_a_whole_round_of_grading(course: Path, path: Path, tmp_path: Path) -> None:
     """Three hand in: all right, every second exercise right, and the stub; their grades come out so."""
+    course = shutil.copytree(course, tmp_path / "course")
     name, source = path.parent.name, notebooks.read(path)
     nbgrader(course, "generate_assignment", name, "--force")  # into the instructor's own gradebook
     tasks = [
