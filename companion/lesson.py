@@ -54,7 +54,7 @@ class Lesson:
 
     def generator(self, offset: int = 0) -> torch.Generator:
         """A CPU generator whose stream depends on the run's seed and on ``offset`` alone."""
-        check_count("offset", offset, low=0)
+        check_count("offset", offset, low=0, high=1_000_002)
         return torch.Generator().manual_seed(self.seed * 1_000_003 + offset)
 
 
@@ -69,22 +69,27 @@ def setup(name: str, seed: int, budget: str) -> Lesson:
         budget: one of ``"smoke"``, ``"laptop"``, ``"workstation"``.
 
     Raises:
-        ValueError: a negative seed or an unknown budget.
+        ValueError: a negative seed, an unknown budget, or a number of threads or a device that is none.
     """
     global _current
     check_count("SEED", seed, low=0, high=2**31 - 1)
     check_choice("BUDGET", budget, BUDGETS)
+    threads, device = os.environ.get("COMPANION_THREADS", "2"), os.environ.get("COMPANION_DEVICE", "cpu")
+    if not threads.isdecimal() or int(threads) == 0:
+        raise ValueError(f"COMPANION_THREADS: got {threads!r}, wanted a whole number of at least 1")
+    if device.partition(":")[0] not in ("cpu", "cuda", "mps", "xpu"):
+        raise ValueError(f"COMPANION_DEVICE: got {device!r}, wanted one such as 'cpu', 'cuda', 'cuda:1' or 'mps'")
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002  some libraries draw from the legacy generator
     torch.manual_seed(seed)
-    torch.set_num_threads(int(os.environ.get("COMPANION_THREADS", "2")))
+    torch.set_num_threads(int(threads))
     use_style()
-    _current = Lesson(name, seed, budget, torch.device(os.environ.get("COMPANION_DEVICE", "cpu")))
+    _current = Lesson(name, seed, budget, torch.device(device))
     display(cost_box(_measured(name), budget, seed))
     return _current
 
 
-def claim(id: str, text: str, holds: bool, *, exact: bool = False) -> None:
+def claim(id: str, text: str, holds: bool | np.bool_ | torch.Tensor, *, exact: bool = False) -> None:
     """State a result in words and prove it: print whether it holds, and stop the run if it does not.
 
     Under the ``smoke`` budget nothing is trained long enough to be good, so a claim about quality is stated there but

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from companion.validate import check_shapes
+from companion.validate import check_count, check_float, check_number, check_shapes
 
 # Okabe & Ito's palette (jfly.uni-koeln.de/color), black and the darker hues first.
 BLUE, ORANGE, GREEN, PINK, SKY, RED, YELLOW, BLACK = (
@@ -60,8 +60,14 @@ def image_grid(images: Tensor, columns: int = 10, *, gap: int = 2) -> np.ndarray
 
     Returns:
         One picture in [0, 1]: (rows, columns) for grey images, (rows, columns, 3) for colour.
+
+    Raises:
+        ValueError: another shape, no image, whole numbers instead of [-1, 1], or NaN.
     """
+    check_count("columns", columns)
+    check_count("gap", gap, low=0)
     sizes = check_shapes(images=(images, "n channels height width"))
+    check_float(images=images)
     if sizes["channels"] not in (1, 3):
         raise ValueError(f"images: got {sizes['channels']} channels, wanted 1 (grey) or 3 (colour)")
     n, height, width = sizes["n"], sizes["height"], sizes["width"]
@@ -106,17 +112,25 @@ def density(
     log_prob: Callable[[Tensor], Tensor], *, ax: Axes, limit: float, points: int = 100, title: str = ""
 ) -> None:
     """Draw exp(log_prob) over the square from -limit to limit; ``log_prob`` maps (n, 2) to (n)."""
+    check_number("limit", limit, low=0, open_low=True)
+    check_count("points", points, low=2)
     axis = torch.linspace(-limit, limit, points)
     grid = torch.cartesian_prod(axis, axis)
     with torch.no_grad():
-        values = log_prob(grid).exp().reshape(points, points).T
-    ax.imshow(values, origin="lower", extent=(-limit, limit, -limit, limit), cmap="Blues", interpolation="bilinear")
+        found = log_prob(grid)
+    if found.shape != grid.shape[:1]:
+        raise ValueError(f"log_prob: got shape {tuple(found.shape)} for {len(grid)} points, wanted ({len(grid)},)")
+    values = found.exp().reshape(points, points).T.cpu().numpy()
+    span = (-limit, limit, -limit, limit)
+    ax.imshow(values, origin="lower", extent=span, cmap="Blues", interpolation="bilinear")
     ax.set(xticks=[], yticks=[], title=title)
     ax.grid(False)
 
 
 def panels(count: int, columns: int = 2, *, height: float = 2.7) -> tuple[Figure, Sequence[Axes]]:
     """A figure of ``count`` axes in rows of ``columns``, 5.6 inches wide, and its axes as a flat list."""
+    check_count("count", count)
+    check_count("columns", columns)
     rows = -(-count // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(5.6, height * rows), squeeze=False)
     flat = list(axes.flat)

@@ -33,9 +33,9 @@ def check_shapes(**tensors: tuple[Tensor, str]) -> dict[str, int]:
             raise ValueError(
                 f"{name}: got shape {tuple(value.shape)} with {value.ndim} axes, wanted {len(axes)}: ({shape})"
             )
+        if 0 in value.shape:
+            raise ValueError(f"{name}: got shape {tuple(value.shape)}, wanted no empty axis in ({shape})")
         for axis, size in zip(axes, got, strict=True):
-            if size == 0:
-                raise ValueError(f"{name}: got shape {tuple(value.shape)}, wanted no empty axis in ({shape})")
             if axis == "_":
                 continue
             want = int(axis) if axis.isdigit() else sizes.setdefault(axis, size)
@@ -72,7 +72,10 @@ def check_number(
     name: str, value: float, *, low: float = -math.inf, high: float = math.inf, open_low: bool = False
 ) -> None:
     """Raise ``ValueError`` unless ``value`` is finite and from ``low`` (with ``open_low``: above) to ``high``."""
-    wanted = f"a number {'above' if open_low else 'from'} {low:g}" + (f" to {high:g}" if high != math.inf else "")
+    bounds = [f"{'above' if open_low else 'from'} {low:g}"] * (low > -math.inf) + [f"up to {high:g}"] * (
+        high < math.inf
+    )
+    wanted = " ".join(["a number", *bounds]) if bounds else "a finite number"
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         raise ValueError(f"{name}: got {value!r}, wanted {wanted}")
     if value < low or value > high or (open_low and value == low):
@@ -90,5 +93,5 @@ def check_count(name: str, value: int, *, low: int = 1, high: int | None = None)
 
 def check_choice(name: str, value: str, choices: Collection[str]) -> None:
     """Raise ``ValueError`` unless ``value`` is one of ``choices``."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name}: got {value!r}, wanted one of {', '.join(map(repr, choices))}")

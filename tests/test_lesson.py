@@ -1,0 +1,207 @@
+"""What a lesson says to the page, and what stops it."""
+
+import ast
+import json
+import random
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+import torch
+from IPython.display import Markdown
+
+from companion import lesson
+from companion.lesson import ClaimFailed, Lesson, claim, glue, setup, show
+from companion.optimization import EMA, TrainConfig, decay_groups
+from companion.training import evaluating, train
+from tests.conftest import rejects
+
+
+@pytest.fixture(autouse=True)
+def page(monkeypatch) -> list[object]:
+    """What is displayed, in order; and no lesson is running before or after."""
+    shown: list[object] = []
+    monkeypatch.setattr(lesson, "display", shown.append)
+    monkeypatch.setattr(lesson, "_current", None)
+    for name in ("COMPANION_THREADS", "COMPANION_DEVICE"):
+        monkeypatch.delenv(name, raising=False)
+    with mpl.rc_context():
+        yield shown
+
+
+def run(budget: str = "laptop", seed: int = 0) -> Lesson:
+    return setup("3_03_foundations/attention", seed, budget)
+
+
+def test_setup_seeds_every_generator():
+    def draw(seed: int) -> tuple[float, float, float]:
+        run(seed=seed)
+        return random.random(), float(np.random.rand()), float(torch.rand(()))  # noqa: NPY002
+
+    first = draw(3)
+    assert draw(3) == first
+    assert all(a != b for a, b in zip(draw(4), first, strict=True))
+
+
+def test_setup_chooses_threads_and_device(monkeypatch):
+    assert run().device == torch.device("cpu") and torch.get_num_threads() == 2
+    monkeypatch.setenv("COMPANION_THREADS", "1")
+    monkeypatch.setenv("COMPANION_DEVICE", "cuda:1")
+    assert run().device == torch.device("cuda", 1) and torch.get_num_threads() == 1
+    for name, bad in (("THREADS", "0"), ("THREADS", "-1"), ("THREADS", "two"), ("THREADS", ""), ("DEVICE", "gpu")):
+        with monkeypatch.context() as patch:
+            patch.setenv(f"COMPANION_{name}", bad)
+            with rejects(f"COMPANION_{name}: got '{bad}'"):
+                run()
+
+
+def test_setup_refuses_what_is_no_seed_or_budget(page):
+    for seed in (-1, 0.5, True, 2**31, "0"):
+        with rejects("SEED: got"):
+            run(seed=seed)
+    for budget in ("fast", "", None, "Laptop"):
+        with rejects("BUDGET: got .*'smoke', 'laptop', 'workstation'"):
+            run(budget)
+    assert page == [], "nothing is shown of a lesson that does not start"
+
+
+def test_the_budget_picks_a_value():
+    for budget, wanted in (("smoke", 1), ("laptop", 2), ("workstation", 3)):
+        assert run(budget).pick(smoke=1, laptop=2, workstation=3) == wanted
+
+
+def test_generators_differ_by_offset_and_seed_and_repeat():
+    streams = {
+        (seed, offset): tuple(torch.rand(4, generator=run(seed=seed).generator(offset)).tolist())
+        for seed in range(4)
+        for offset in range(30)
+    }
+    assert len(set(streams.values())) == len(streams)
+    one = run().generator(7)
+    torch.rand(1000)  # the global generator has no part in it
+    assert torch.equal(torch.rand(4, generator=one), torch.rand(4, generator=run().generator(7)))
+    for bad in (-1, 1.5, 1_000_003):
+        with rejects("offset: got"):
+            run().generator(bad)
+
+
+@pytest.mark.parametrize("holds", [True, np.bool_(True), torch.tensor(True), torch.tensor([True])])
+def test_a_claim_that_holds_is_stated(page, holds):
+    run()
+    assert claim("3.3-attention-a", "it works", holds) is None
+    assert repr(page[-1]) == "✓ Claim 3.3-attention-a: it works"
+    assert 'class="lesson-box claim holds"' in page[-1]._repr_html_()
+
+
+@pytest.mark.parametrize("holds", [False, np.bool_(False), torch.tensor(False)])
+@pytest.mark.parametrize("budget", ["laptop", "workstation"])
+def test_a_claim_that_fails_stops_the_lesson(page, holds, budget):
+    run(budget)
+    with rejects("claim 3.3-attention-a does not hold in this run: it works", ClaimFailed):
+        claim("3.3-attention-a", "it works", holds)
+    assert len(page) == 1
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_quality_is_not_judged_at_smoke(page, holds):
+    run("smoke")
+    claim("3.3-attention-a", "it works", holds)
+    assert repr(page[-1]) == "– Claim 3.3-attention-a: it works (Not judged at this budget.)"
+
+
+def test_an_exact_claim_is_judged_at_smoke_too(page):
+    run("smoke")
+    claim("3.3-attention-b", "one is one", True, exact=True)
+    assert repr(page[-1]).startswith("✓")
+    with pytest.raises(ClaimFailed):
+        claim("3.3-attention-b", "one is two", False, exact=True)
+
+
+@pytest.mark.parametrize("budget", ["smoke", "laptop"])
+@pytest.mark.parametrize(
+    "holds", [torch.tensor([True, False]), torch.tensor(1.0), np.array([True]), 1, 0.3, "yes", None]
+)
+def test_a_claim_needs_one_truth_value(holds, budget):
+    run(budget)
+    with rejects(f"claim 3.3-x-a: got {type(holds).__name__}, wanted one truth value"):
+        claim("3.3-x-a", "it works", holds)
+
+
+def test_a_claim_needs_a_lesson():
+    with rejects(r"call setup\(...\) first", RuntimeError):
+        claim("3.3-x-a", "it works", True)
+
+
+def test_boxes_are_escaped(page):
+    run()
+    claim("3.3-x-a", "p < 0.5 & q > <b>", True)
+    assert "p &lt; 0.5 &amp; q &gt; &lt;b&gt;" in page[-1]._repr_html_()
+    assert "p < 0.5 & q > <b>" in repr(page[-1])
+
+
+def source_of(shown: object) -> str:
+    assert isinstance(shown, Markdown)
+    opening, *lines, closing = shown.data.splitlines()
+    assert (opening, closing) == ("```python", "```")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("item", [train, evaluating, decay_groups, EMA, EMA.update, TrainConfig, ClaimFailed, Lesson])
+def test_show_prints_the_real_source_without_docstrings(page, item):
+    show(item)
+    source = source_of(page[0])
+    assert source.startswith(f"# {item.__module__.replace('.', '/')}.py\n")
+    shown, real = ast.parse(source), ast.parse(textwrap_source(item))
+    if item is not ClaimFailed:  # it has nothing but its docstring
+        assert '"""' not in source
+        strip(real)
+    assert ast.dump(shown) == ast.dump(real), "the code that is shown is the code that runs"
+
+
+def textwrap_source(item: object) -> str:
+    import inspect
+    import textwrap
+
+    return textwrap.dedent(inspect.getsource(item))
+
+
+def strip(tree: ast.AST) -> None:
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+
+
+def test_show_takes_several_and_keeps_comments(page):
+    show(train, decay_groups)
+    assert len(page) == 2
+    assert "#" in source_of(page[0]).split("\n", 1)[1]
+
+
+@pytest.mark.parametrize("bad", [3, "train", None, len, torch.tensor(1.0), TrainConfig(steps=1)])
+def test_show_refuses_what_has_no_source(page, bad):
+    with rejects("show: got .*wanted a function or class of the package"):
+        show(bad)
+    assert page == []
+
+
+def test_glue_stores_the_text_for_the_prose(monkeypatch):
+    stored = {}
+    monkeypatch.setattr("myst_nb.glue", lambda name, value, display: stored.update({name: (repr(value), display)}))
+    glue("accuracy", 0.98765, "{:.1%}")
+    glue("count", 1234, "{:,}")
+    glue("word", "seven")
+    assert stored == {"accuracy": ("98.8%", False), "count": ("1,234", False), "word": ("seven", False)}
+
+
+def test_the_box_tells_what_was_measured(page, tmp_path, monkeypatch):
+    (tmp_path / "3_03_foundations").mkdir()
+    monkeypatch.chdir(tmp_path / "3_03_foundations")
+    run("smoke", seed=4)
+    assert repr(page[-1]) == "Not measured yet: This run: budget “smoke”, seed 4."
+    (tmp_path / "measured.json").write_text(json.dumps({"other": {}}))
+    run()
+    assert "Not measured yet" in repr(page[-1])
+    row = {"seconds": 41.6, "memory_mb": 812.0}
+    (tmp_path / "measured.json").write_text(json.dumps({"3_03_foundations/attention": row}))
+    run()
+    assert repr(page[-1]) == "42 s and 0.8 GB on two cores: This run: budget “laptop”, seed 0."

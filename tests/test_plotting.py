@@ -1,0 +1,134 @@
+"""The arrays behind the figures; nbval never compares pictures."""
+
+import math
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+
+from companion import plotting
+from companion.plotting import density, image_grid, panels, scatter, show_images, use_style
+from tests.conftest import rejects
+
+
+@pytest.fixture(autouse=True)
+def _paper():
+    with mpl.rc_context():
+        mpl.use("agg")
+        use_style()
+        yield
+        plt.close("all")
+
+
+def test_a_grid_of_grey_images_is_the_array_made_by_hand():
+    images = torch.tensor([[[[-1.0, 0.0]]], [[[1.0, -1.0]]], [[[0.5, -0.5]]]])  # three images, 1 × 2 pixels
+    sheet = image_grid(images, columns=2, gap=1)
+    assert sheet.tolist() == [
+        [0.0, 0.5, 1.0, 1.0, 0.0],
+        [1.0, 1.0, 1.0, 1.0, 1.0],
+        [0.75, 0.25, 1.0, 1.0, 1.0],
+    ]
+
+
+def test_a_grid_of_colour_images_keeps_channels_and_order():
+    images = torch.full((3, 3, 2, 2), -1.0)
+    for i in range(3):
+        images[i, i] = 1.0  # red, green, blue
+    sheet = image_grid(images, columns=3, gap=0)
+    assert sheet.shape == (2, 6, 3)
+    assert sheet[0, ::2].tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+
+
+def test_values_outside_are_clipped_and_columns_never_exceed_the_images():
+    assert image_grid(torch.tensor([[[[-7.0, 7.0]]]]), columns=10).tolist() == [[0.0, 1.0]]
+    assert image_grid(torch.zeros(2, 1, 4, 6), columns=10, gap=2).shape == (4, 14)
+    assert image_grid(torch.zeros(5, 1, 4, 6), columns=2, gap=3).shape == (3 * 4 + 2 * 3, 15)
+    for odd in (torch.zeros(1, 1, 2, 2, requires_grad=True), torch.zeros(1, 1, 2, 2, dtype=torch.bfloat16)):
+        assert image_grid(odd).tolist() == [[0.5, 0.5], [0.5, 0.5]]
+
+
+def test_bad_images_are_refused():
+    with rejects("images: got 2 channels, wanted 1"):
+        image_grid(torch.zeros(1, 2, 4, 4))
+    with rejects(r"images: got shape \(1, 4, 4\)"):
+        image_grid(torch.zeros(1, 4, 4))
+    with rejects("no empty axis"):
+        image_grid(torch.zeros(0, 1, 4, 4))
+    with rejects("images: got torch.uint8, wanted a floating-point"):
+        image_grid(torch.zeros(1, 1, 4, 4, dtype=torch.uint8))
+    with rejects("images: got 1 values that are NaN"):
+        image_grid(torch.full((1, 1, 1, 1), math.nan))
+    with rejects("columns"):
+        image_grid(torch.zeros(1, 1, 4, 4), columns=0)
+    with rejects("gap"):
+        image_grid(torch.zeros(1, 1, 4, 4), gap=-1)
+
+
+def test_images_are_shown_in_their_own_figure_or_in_given_axes(monkeypatch):
+    shown = []
+    monkeypatch.setattr(plt, "show", lambda: shown.append(plt.gcf()))
+    images = torch.linspace(-1, 1, 2 * 16).reshape(2, 1, 4, 4)
+    show_images(images, columns=2, title="two")
+    drawn = shown[0].axes[0]
+    assert np.array_equal(drawn.images[0].get_array(), image_grid(images, 2))
+    assert drawn.images[0].get_clim() == (0, 1), "white is white, also where no pixel is"
+    assert drawn.get_title() == "two" and shown[0].get_size_inches()[0] <= 5.6
+    _, (left, right) = panels(2)
+    show_images(images, ax=right)
+    assert len(shown) == 1 and not left.images and right.images
+
+
+def test_scatter_draws_the_points():
+    _, (ax,) = panels(1, 1)
+    points = torch.randn(20, 2, requires_grad=True)
+    scatter(points, ax=ax, limit=3, title="cloud")
+    np.testing.assert_allclose(ax.collections[0].get_offsets(), points.detach().numpy(), rtol=1e-6)
+    assert ax.get_xlim() == (-3, 3) and ax.get_ylim() == (-3, 3) and ax.get_title() == "cloud"
+    with rejects(r"points: got shape \(3, 3\)"):
+        scatter(torch.zeros(3, 3), ax=ax)
+
+
+def test_density_has_x_to_the_right_and_y_upwards():
+    _, (ax,) = panels(1, 1)
+    asked = []
+
+    def log_prob(x: torch.Tensor) -> torch.Tensor:
+        asked.append(x)
+        return -((x - torch.tensor([1.0, -0.5])) ** 2).sum(1)
+
+    density(log_prob, ax=ax, limit=2, points=9)
+    values = ax.images[0].get_array()
+    row, column = np.unravel_index(values.argmax(), values.shape)
+    assert (column, row) == (6, 3), "x = 1 is the seventh of nine columns, y = -0.5 the fourth row from below"
+    assert ax.images[0].origin == "lower" and ax.images[0].get_extent() == [-2, 2, -2, 2]
+    assert asked[0].shape == (81, 2) and values.max() == pytest.approx(1.0)
+    with rejects(r"log_prob: got shape \(81, 1\) for 81 points, wanted"):
+        density(lambda x: x[:, :1], ax=ax, limit=2, points=9)
+    for name, bad in (("limit", {"limit": 0}), ("points", {"points": 1})):
+        with rejects(name):
+            density(log_prob, ax=ax, **{"limit": 1, "points": 5} | bad)
+
+
+def test_panels_are_a_flat_list_and_spare_ones_are_hidden():
+    figure, axes = panels(3, 2, height=2)
+    assert len(axes) == 3 and len(figure.axes) == 4 and not figure.axes[3].axison
+    assert figure.get_size_inches().tolist() == [5.6, 4.0]
+    for count, columns in ((0, 2), (2, 0), (1.5, 2)):
+        with rejects("count|columns"):
+            panels(count, columns)
+
+
+def test_the_style_is_white_and_readable():
+    assert mpl.rcParams["figure.facecolor"] == mpl.rcParams["axes.facecolor"] == "white"
+    assert mpl.rcParams["font.size"] >= 10 and mpl.rcParams["legend.fontsize"] >= 10
+    assert mpl.rcParams["figure.figsize"][0] <= 5.6
+    assert len(set(plotting.COLORS)) == len(plotting.COLORS) == 7
+
+
+def test_neighbouring_colours_differ_in_lightness_or_hue_for_all_readers():
+    """Okabe & Ito's palette, as published; its colours stay apart under the common colour deficiencies."""
+    assert {plotting.BLUE, plotting.ORANGE, plotting.GREEN, plotting.PINK, plotting.SKY, plotting.RED, plotting.YELLOW} == {
+        "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442",
+    }  # fmt: skip
