@@ -9,7 +9,7 @@ STAMP := .venv/.installed
 RUNNER := $(BIN)/python -m tests.lessons
 
 .DEFAULT_GOAL := help
-.PHONY: help book lab lessons sweep test test-fast lint assignments bench lock clean
+.PHONY: help book lab lessons sweep test test-fast lint assignments lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,11 +56,8 @@ lint: $(STAMP) ## ruff (notebooks too), codespell, import-linter
 assignments: $(STAMP) ## the students' versions of the exercises, into book/assignments
 	$(BIN)/python -m tests.book.build --assignments-only
 
-bench: $(STAMP) ## speed against the libraries, interleaved
-	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
-
-lock: $(STAMP) ## resolve pyproject.toml anew into requirements.lock and environment.yml
+lock: $(STAMP) ## resolve pyproject.toml anew into requirements.lock
 	$(BIN)/python -m tests.book.lock
 
 clean: ## remove what the other commands made, but not .venv
-	rm -rf _build book/assignments .pytest_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks
+	rm -rf _build book/assignments .pytest_cache .ruff_cache .hypothesis .import_linter_cache
