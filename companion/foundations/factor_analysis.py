@@ -91,9 +91,8 @@ class FactorAnalyser:
         check_number("floor", floor, low=0, open_low=True)
         if (weights < 0).any() or weights.sum() <= 0:
             raise ValueError(f"weights: got a sum of {weights.sum():g}, wanted none below 0, some above")
-        near = (
-            weights > 0
-        )  # in high dimensions most responsibilities underflow to exactly 0: those rows count for nothing
+        # In high dimensions most responsibilities underflow to exactly 0; those rows count for nothing.
+        near = weights > 0
         w, r = weights[near] / weights.sum(), x[near] - self.mean
         # E: what the causes of each example were: Gaussian with mean z and covariance M^-1.
         z = torch.cholesky_solve(((r / self.var) @ self.factors).T, self._scale).T
