@@ -2,9 +2,9 @@ r"""A fully visible sigmoid belief net: each pixel is predicted from all earlier
 
 The chain rule of probability (``eq-foundations-chain``) writes the probability of an image as a product,
 :math:`p(x) = \prod_i p(x_i \mid x_1, \ldots, x_{i-1})`, and each factor is
-:math:`p(x_i = 1 \mid x_{<i}) = \sigma(b_i + \sum_{j<i} W_{ij} x_j)` (``eq-foundations-context``). Nothing is hidden and nothing is
-approximated: the likelihood is exact, and sampling goes pixel by pixel. It is the smallest autoregressive model; attention
-replaces its fixed weights by weights that depend on what is seen.
+:math:`p(x_i = 1 \mid x_{<i}) = \sigma(b_i + \sum_{j<i} W_{ij} x_j)` (``eq-foundations-context``). Nothing is hidden and
+nothing is approximated: the likelihood is exact, and sampling goes pixel by pixel. It is the smallest autoregressive
+model; attention replaces its fixed weights by weights that depend on what is seen.
 
 Source: Neal, "Connectionist learning of belief networks", Artificial Intelligence, 1992; Frey, *Graphical Models for Machine
 Learning and Digital Communication*, 1998. Departure: the weights are found by `companion.training.train`, with decay.
