@@ -106,6 +106,7 @@ def scatter(points: Tensor, *, ax: Axes, color: str = BLUE, title: str = "", lim
         ax.set(xlim=(-limit, limit), ylim=(-limit, limit))
     ax.set(xticks=[], yticks=[], title=title)
     ax.grid(False)
+    ax.spines[:].set_visible(False)
 
 
 def density(
@@ -125,6 +126,7 @@ def density(
     ax.imshow(values, origin="lower", extent=span, cmap="Blues", interpolation="bilinear")
     ax.set(xticks=[], yticks=[], title=title)
     ax.grid(False)
+    ax.spines[:].set_visible(False)
 
 
 def panels(count: int, columns: int = 2, *, height: float = 2.7) -> tuple[Figure, Sequence[Axes]]:
