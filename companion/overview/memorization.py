@@ -82,9 +82,9 @@ class Denoiser(nn.Module):
         )
 
     def forward(self, z: Float[Tensor, "n dims"], sigma: Float[Tensor, "n 1"]) -> Float[Tensor, "n dims"]:
-        """A guess of the image; z is scaled so that the network sees numbers of one size at every σ."""
+        """A guess of the image, in (-1, 1); z is scaled so that the network sees numbers of one size at every σ."""
         check_shapes(z=(z, f"n {self.net[0].in_features - 1}"), sigma=(sigma, "n 1"))
-        return self.net(torch.cat([z / (1 + sigma**2).sqrt(), sigma.log()], dim=1))
+        return self.net(torch.cat([z / (1 + sigma**2).sqrt(), sigma.log()], dim=1)).tanh()
 
 
 def denoising_loss(model: Denoiser, batch: Batch, generator: torch.Generator) -> Tensor:
