@@ -61,7 +61,8 @@ class Lesson:
 def setup(name: str, seed: int, budget: str) -> Lesson:
     """Start a lesson: seed every generator, fix the threads, choose the device, show what the lesson costs.
 
-    Two threads unless ``COMPANION_THREADS`` says otherwise; the CPU unless ``COMPANION_DEVICE`` names another device.
+    One thread unless ``COMPANION_THREADS`` says otherwise: models of this size gain little from a second, and lose much by
+    it as soon as another program wants the core. The CPU unless ``COMPANION_DEVICE`` names another device.
 
     Args:
         name: the notebook's path below ``book/``, without the ending, such as ``"3_03_foundations/losses"``.
@@ -74,7 +75,7 @@ def setup(name: str, seed: int, budget: str) -> Lesson:
     global _current
     check_count("SEED", seed, low=0, high=2**31 - 1)
     check_choice("BUDGET", budget, BUDGETS)
-    threads, device = os.environ.get("COMPANION_THREADS", "2"), os.environ.get("COMPANION_DEVICE", "cpu")
+    threads, device = os.environ.get("COMPANION_THREADS", "1"), os.environ.get("COMPANION_DEVICE", "cpu")
     if not threads.isdecimal() or int(threads) == 0:
         raise ValueError(f"COMPANION_THREADS: got {threads!r}, wanted a whole number of at least 1")
     if device.partition(":")[0] not in ("cpu", "cuda", "mps", "xpu"):

@@ -44,10 +44,10 @@ def test_setup_seeds_every_generator():
 
 
 def test_setup_chooses_threads_and_device(monkeypatch):
-    assert run().device == torch.device("cpu") and torch.get_num_threads() == 2
-    monkeypatch.setenv("COMPANION_THREADS", "1")
+    assert run().device == torch.device("cpu") and torch.get_num_threads() == 1
+    monkeypatch.setenv("COMPANION_THREADS", "2")
     monkeypatch.setenv("COMPANION_DEVICE", "cuda:1")
-    assert run().device == torch.device("cuda", 1) and torch.get_num_threads() == 1
+    assert run().device == torch.device("cuda", 1) and torch.get_num_threads() == 2
     for name, bad in (("THREADS", "0"), ("THREADS", "-1"), ("THREADS", "two"), ("THREADS", ""), ("DEVICE", "gpu")):
         with monkeypatch.context() as patch:
             patch.setenv(f"COMPANION_{name}", bad)

@@ -1,4 +1,4 @@
-"""The picture of the first page and the README: four figures that the lessons store, side by side.
+"""The picture of the first page and the README: five figures that the lessons store, side by side.
 
 ``python -m tests.book.hero`` pastes them anew into ``book/_static/hero.png`` after the lessons have been run.
 """
@@ -15,6 +15,7 @@ FIGURES = (
     ("3_03_foundations/distributions", "Thirty black and white images"),
     ("3_03_foundations/losses", "Six panels over the grey ring"),
     ("3_03_foundations/attention", "Heat map: rows are the symbols"),
+    ("3_03_foundations/latent_space", "A square of nine by nine decoded digits"),
     ("3_01_overview/audio", "Three rows of spectrograms"),
 )
 WIDTH, GAP = 640, 24
@@ -41,7 +42,7 @@ def main() -> None:
     sheet = Image.new("RGB", (2 * WIDTH + 3 * GAP, max(bottoms)), "white")
     for picture, place in places:
         sheet.paste(picture, place)
-    sheet.quantize(128).save(notebooks.BOOK / "_static" / "hero.png", optimize=True)
+    sheet.save(notebooks.BOOK / "_static" / "hero.png", optimize=True)
 
 
 if __name__ == "__main__":

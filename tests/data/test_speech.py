@@ -39,6 +39,7 @@ def test_no_two_clips_are_equal() -> None:
     assert len({wave.numpy().tobytes() for wave in waves}) == len(VOICES) * len(TAKES) * len(WORDS) == 2_400
 
 
+@pytest.mark.slow
 def test_same_sound_in_another_process() -> None:
     """eSpeak's voices carry state from phrase to phrase: the same list must sound the same in every process."""
     program = (

@@ -12,7 +12,6 @@
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -41,8 +40,7 @@ def main() -> int:
     if arguments.action == "sweep":
         return _sweep(paths, arguments.seeds, arguments.cell_timeout)
     run = {"smoke": running.smoke, "nbval": running.nbval}[arguments.action]
-    # Small models gain little from a second thread: two lessons at a time, one thread each, end sooner.
-    os.environ.setdefault("COMPANION_THREADS", "1")
+    # Each lesson computes on one thread, so two at a time end sooner.
     return _each(paths, lambda path: _within(arguments.action, path, run(path, arguments.cell_timeout)), 2, "passed")
 
 
@@ -79,7 +77,6 @@ def _each(paths: list[Path], run: Callable[[Path], running.Cost], at_once: int, 
 def _sweep(paths: list[Path], seeds: int, timeout: int) -> int:
     """Run each lesson with seeds 0, 1, …; print a row for each claim, and keep the counts for the status page."""
     folder = running.ROOT / "_build" / "sweep"
-    os.environ.setdefault("COMPANION_THREADS", "1")
 
     def one(job: tuple[Path, int]) -> tuple[str, int, dict[str, bool]]:
         path, seed = job
