@@ -178,7 +178,7 @@ def cost_box(row: dict | None, budget: str, seed: int) -> _Box:
     """The box at a lesson's top: what `make lessons` measured (seconds, megabytes), and what this run is."""
     head = "Not measured yet"
     if row is not None:
-        head = f"{row['seconds']:.0f} s and {row['memory_mb'] / 1000:.1f} GB on two cores"
+        head = f"{row['seconds']:.0f} s and {row['memory_mb'] / 1000:.1f} GB on one core"
     return _Box("measured", head, f"This run: budget “{budget}”, seed {seed}.")
 
 

@@ -204,4 +204,4 @@ def test_the_box_tells_what_was_measured(page, tmp_path, monkeypatch):
     row = {"seconds": 41.6, "memory_mb": 812.0}
     (tmp_path / "measured.json").write_text(json.dumps({"3_03_foundations/attention": row}))
     run()
-    assert repr(page[-1]) == "42 s and 0.8 GB on two cores: This run: budget “laptop”, seed 0."
+    assert repr(page[-1]) == "42 s and 0.8 GB on one core: This run: budget “laptop”, seed 0."

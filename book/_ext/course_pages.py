@@ -211,7 +211,7 @@ def as_restructured_text(
 ) -> None:
     """Formulas between dollars and axes such as ``*data``, which the docstrings write as people do, for Sphinx."""
     text = re.sub(r"(?<![\\$])\$([^$]+)\$", r":math:`\1`", "\n".join(lines))
-    lines[:] = re.sub(r"(?<=[ (])\*(?=\w+[,)])", r"\\*", text).split("\n")
+    lines[:] = re.sub(r"(``.*?``)|(?<=[ (])\*(?=\w+[,)])", lambda found: found[1] or r"\*", text).split("\n")
 
 
 def without_launch(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:

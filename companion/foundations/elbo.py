@@ -29,7 +29,7 @@ class ELBO:
 
     Attributes:
         reconstruction: log p(x | z) at the drawn z, summed over the pixels, shape (batch).
-        kl_per_latent: KL(q(z_j | x) || p(z_j)), shape ``(batch, *latent)``.
+        kl_per_latent: KL(q(z_j | x) || p(z_j)), shape (batch, *latent).
     """
 
     reconstruction: Float[Tensor, "batch"]

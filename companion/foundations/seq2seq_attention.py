@@ -11,7 +11,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from companion.foundations.seq2seq import PAD
-from companion.nn.attention import KVCache, MultiHeadAttention
+from companion.nn.attention import MultiHeadAttention
+from companion.nn.kv_cache import KVCache
 from companion.nn.positions import Rotary, sinusoidal
 from companion.validate import check_choice, check_count, check_labels, check_number, check_shapes
 

@@ -30,7 +30,7 @@ class DiagonalGaussian:
     """The encoder's answer q(z | x): one normal distribution for each latent of each example.
 
     Attributes:
-        mean: mu, shape ``(batch, *latent)``.
+        mean: mu, shape (batch, *latent).
         logvar: the logarithm of the variance (not of the standard deviation), same shape.
     """
 

@@ -1,4 +1,4 @@
-"""Scaled dot-product attention, its masks, its heads, and the cache that makes generation cheap.
+"""Scaled dot-product attention, its masks and its heads.
 
 Vaswani et al., "Attention Is All You Need", 2017, arXiv:1706.03762:
 
@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from companion.nn.kv_cache import KVCache
 from companion.nn.positions import Rotary
 from companion.validate import check_count, check_number, check_shapes
 
@@ -93,67 +94,6 @@ def causal_mask(n: int, m: int | None = None, *, device: torch.device | None = N
     m = n if m is None else m
     check_count("m", m, low=n)
     return torch.ones(n, m, dtype=torch.bool, device=device).tril(m - n)
-
-
-class KVCache:
-    """The keys and values of all positions so far, so that each is computed once. For inference only.
-
-    Room is doubled when it runs out, so that n steps copy O(n) rows in all; concatenating at each would copy O(n²).
-
-    Attributes:
-        length: how many positions are stored.
-    """
-
-    def __init__(self) -> None:
-        self.length = 0
-        self._k: Tensor | None = None
-        self._v: Tensor | None = None
-
-    @property
-    def k(self) -> Float[Tensor, "batch heads length d"]:
-        """The stored keys, shape (batch, heads, length, head width)."""
-        return self._stored(self._k)
-
-    @property
-    def v(self) -> Float[Tensor, "batch heads length d"]:
-        """The stored values, shape (batch, heads, length, head width)."""
-        return self._stored(self._v)
-
-    def append(self, k: Float[Tensor, "batch heads n d"], v: Float[Tensor, "batch heads n d"]) -> None:
-        """Store the keys and values of n further positions.
-
-        Raises:
-            ValueError: another batch, number of heads or width than before, or tensors that need a gradient.
-        """
-        check_shapes(k=(k, "batch heads n d"), v=(v, "batch heads n d"))
-        if torch.is_grad_enabled() and (k.requires_grad or v.requires_grad):
-            raise ValueError("KVCache: got keys that need a gradient, wanted inference; run under torch.no_grad()")
-        if self._k is not None:
-            batch, heads, _, d = self._k.shape
-            check_shapes(k=(k, f"{batch} {heads} _ {d}"))
-        self._k, self._v = self._write(self._k, k), self._write(self._v, v)
-        self.length += k.shape[2]
-
-    def truncate(self, length: int) -> None:
-        """Forget all positions from ``length`` on."""
-        check_count("length", length, low=0, high=self.length)
-        self.length = length
-
-    def _write(self, store: Tensor | None, new: Tensor) -> Tensor:
-        end = self.length + new.shape[2]
-        if store is None or store.shape[2] < end:
-            batch, heads, n, d = new.shape
-            larger = new.new_empty(batch, heads, max(end, 2 * self.length), d)
-            if store is not None:
-                larger[:, :, : self.length] = store[:, :, : self.length]
-            store = larger
-        store[:, :, self.length : end] = new.detach()
-        return store
-
-    def _stored(self, store: Tensor | None) -> Tensor:
-        if store is None:
-            raise ValueError("KVCache: got an empty cache, wanted one to which something was appended")
-        return store[:, :, : self.length]
 
 
 class MultiHeadAttention(nn.Module):

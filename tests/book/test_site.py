@@ -125,4 +125,4 @@ def test_the_status_page_shows_every_lesson_and_every_claim() -> None:
 def test_measured_costs_stand_at_the_top_of_each_lesson() -> None:
     for path in notebooks.lessons():
         text = page(HTML / "book" / f"{notebooks.name(path)}.html").text
-        assert re.search(r'lesson-box measured"><strong>\d+ s and [\d.]+ GB on two cores', text), path
+        assert re.search(r'lesson-box measured"><strong>\d+ s and [\d.]+ GB on one core', text), path

@@ -1,0 +1,74 @@
+"""The keys and values of the positions so far, so that generating the next one does not compute them again.
+
+With n positions stored, one more costs n products of a query with a key instead of n²; the price is memory, two rows of
+numbers a position, layer and head. Used by `companion.nn.attention.MultiHeadAttention`.
+
+Source: Shazeer, "Fast Transformer Decoding: One Write-Head is All You Need", arXiv:1911.02150, section 2.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from companion.validate import check_count, check_shapes
+
+
+class KVCache:
+    """The keys and values of all positions so far, so that each is computed once. For inference only.
+
+    Room is doubled when it runs out, so that n steps copy O(n) rows in all; concatenating at each would copy O(n²).
+
+    Attributes:
+        length: how many positions are stored.
+    """
+
+    def __init__(self) -> None:
+        self.length = 0
+        self._k: Tensor | None = None
+        self._v: Tensor | None = None
+
+    @property
+    def k(self) -> Float[Tensor, "batch heads length d"]:
+        """The stored keys, shape (batch, heads, length, head width)."""
+        return self._stored(self._k)
+
+    @property
+    def v(self) -> Float[Tensor, "batch heads length d"]:
+        """The stored values, shape (batch, heads, length, head width)."""
+        return self._stored(self._v)
+
+    def append(self, k: Float[Tensor, "batch heads n d"], v: Float[Tensor, "batch heads n d"]) -> None:
+        """Store the keys and values of n further positions.
+
+        Raises:
+            ValueError: another batch, number of heads or width than before, or tensors that need a gradient.
+        """
+        check_shapes(k=(k, "batch heads n d"), v=(v, "batch heads n d"))
+        if torch.is_grad_enabled() and (k.requires_grad or v.requires_grad):
+            raise ValueError("KVCache: got keys that need a gradient, wanted inference; run under torch.no_grad()")
+        if self._k is not None:
+            batch, heads, _, d = self._k.shape
+            check_shapes(k=(k, f"{batch} {heads} _ {d}"))
+        self._k, self._v = self._write(self._k, k), self._write(self._v, v)
+        self.length += k.shape[2]
+
+    def truncate(self, length: int) -> None:
+        """Forget all positions from ``length`` on."""
+        check_count("length", length, low=0, high=self.length)
+        self.length = length
+
+    def _write(self, store: Tensor | None, new: Tensor) -> Tensor:
+        end = self.length + new.shape[2]
+        if store is None or store.shape[2] < end:
+            batch, heads, n, d = new.shape
+            larger = new.new_empty(batch, heads, max(end, 2 * self.length), d)
+            if store is not None:
+                larger[:, :, : self.length] = store[:, :, : self.length]
+            store = larger
+        store[:, :, self.length : end] = new.detach()
+        return store
+
+    def _stored(self, store: Tensor | None) -> Tensor:
+        if store is None:
+            raise ValueError("KVCache: got an empty cache, wanted one to which something was appended")
+        return store[:, :, : self.length]
