@@ -226,6 +226,7 @@ def test_mnist_is_read_and_split(server, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "content",
     [b"", b"plain", gzip.compress(b""), gzip.compress(b"\0\0\x08\x01\0\0\0\x09123"), idx(np.zeros(9, np.uint8))[:-9]],
+    ids=["empty", "not packed", "packed nothing", "too few bytes", "cut off"],  # gzip writes the time into its bytes
 )
 def test_a_broken_idx_file_is_refused(tmp_path, content):
     (tmp_path / "x.gz").write_bytes(content)
