@@ -143,17 +143,10 @@ def glue(name: str, value: Any, form: str = "{}") -> None:
     Args:
         form: how the value is written, as for `str.format`.
     """
-    from myst_nb import glue as myst_glue  # the book's extra; a lesson's cell without a glue needs no Sphinx
-
-    myst_glue(name, _Verbatim(form.format(value)), display=False)
-
-
-@dataclass(frozen=True)
-class _Verbatim:
-    text: str
-
-    def __repr__(self) -> str:
-        return self.text
+    # MyST-NB's format of a glued output, written without it: a lesson needs no Sphinx, and its import takes two seconds.
+    prefix = "application/papermill.record/"
+    about = {"scrapbook": {"name": name, "mime_prefix": prefix}}
+    display({f"{prefix}text/plain": form.format(value)}, raw=True, metadata=about)
 
 
 @dataclass(frozen=True)

@@ -234,3 +234,11 @@ def test_bad_input():
     ]:
         with rejects(pattern):
             call()
+
+
+def test_a_sample_is_the_same_alone_and_in_a_batch_I15():
+    """The trained generator is in evaluation mode, so batch norm uses what it has learned, not its neighbours."""
+    G = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
+    trained = train_gan(G, PointMLP(2, 1, width=9), ring().draw, StandardCritic(), non_saturating_loss, config(5)).G
+    z = torch.randn(6, 2)
+    torch.testing.assert_close(trained(z[:1]), trained(z)[:1], rtol=0, atol=1e-6)

@@ -41,17 +41,6 @@ def _clusters(n=300, dtype=F64):
 # --- parity and the equations -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(F64, 1e-10), (torch.float32, 1e-5)])
-def test_factor_analyser_equals_torch_and_the_dense_gaussian_I63(dtype, tolerance):
-    p = _analyser(dtype)
-    x = torch.randn(N, D, dtype=dtype)
-    torch_low_rank = td.LowRankMultivariateNormal(p.mean, p.factors, p.var)
-    torch.testing.assert_close(p.log_prob(x), torch_low_rank.log_prob(x), rtol=tolerance, atol=tolerance)
-    torch.testing.assert_close(p.entropy(), torch_low_rank.entropy(), rtol=tolerance, atol=tolerance)
-    dense = FullGaussian(p.mean, p.factors @ p.factors.T + torch.diag(p.var))  # eq-dist-factors
-    torch.testing.assert_close(p.log_prob(x), dense.log_prob(x), rtol=10 * tolerance, atol=10 * tolerance)
-
-
 def test_mixture_equals_torch_I63():
     m, x = _mixture(_diagonal), torch.randn(N, D, dtype=F64)
     means, scales = (torch.stack(v) for v in zip(*((c.mean, c.var.sqrt()) for c in m.components), strict=True))
@@ -132,26 +121,6 @@ def test_em_recovers_the_mixture_that_made_the_data():
     torch.testing.assert_close(means.mean(1), torch.tensor([-4.0, 0.0, 4.0], dtype=F64), rtol=0, atol=0.1)
 
 
-def test_factor_analysis_finds_the_covariance_that_made_the_data():
-    truth = _analyser()
-    x = truth.sample(20_000, torch.Generator().manual_seed(0))
-    found, everyone = FactorAnalyser.start(x, Q), torch.ones(len(x), dtype=F64)
-    for _ in range(200):
-        found = found.refit(x, everyone, 1e-6)
-    want, got = (p.factors @ p.factors.T + torch.diag(p.var) for p in (truth, found))
-    assert (got - want).norm() / want.norm() < 0.05
-    assert found.log_prob(x).mean() >= truth.log_prob(x).mean()
-
-
-def test_rows_of_weight_zero_count_for_nothing():
-    p, x = _analyser(), _clusters(50)
-    w = torch.rand(50, dtype=F64)
-    w[20:] = 0
-    a, b = p.refit(x, w, 1e-6), p.refit(x[:20], w[:20], 1e-6)
-    for name in ("mean", "factors", "var"):
-        torch.testing.assert_close(getattr(a, name), getattr(b, name))
-
-
 def test_a_component_that_lost_its_examples_stays_and_breaks_nothing():
     x = _clusters(50)
     far = DiagonalGaussian(torch.full((D,), 1e3, dtype=F64), torch.ones(D, dtype=F64))
@@ -183,12 +152,6 @@ def test_samples_have_the_mixtures_mean_and_follow_the_generator(make):
     assert ((x.mean(0) - want).abs() / (x.std(0) / math.sqrt(len(x)))).max() < 4.5
     shares = m.responsibilities(x).mean(0)
     torch.testing.assert_close(shares, m.log_weights.exp(), rtol=0, atol=0.02)
-
-
-def test_samples_of_the_factors_alone_lie_in_their_plane():
-    p = _analyser()
-    x = p.sample(50, torch.Generator().manual_seed(0), noise=False)
-    assert torch.linalg.matrix_rank(x - p.mean) == Q
 
 
 def test_k_means_separates_what_is_separate_and_copes_with_duplicates():

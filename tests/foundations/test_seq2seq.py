@@ -80,53 +80,6 @@ def test_no_model_can_beat_chance_on_random_targets_I21() -> None:
     assert held_out > math.log(TARGETS - 1) - 0.05
 
 
-def test_positions_are_really_used_I29() -> None:
-    source, target = torch.tensor([[1, 2, 3, 4]]), torch.tensor([[1, 2]])
-    for positions, changes in (("rotary", True), ("sinusoidal", True), ("none", False)):
-        model = attention_model(positions)
-        same = torch.allclose(model(source.flip(1), target), model(source, target), atol=1e-6)
-        assert same != changes
-    model = recurrent_model()
-    assert not torch.allclose(model(source.flip(1), target), model(source, target), atol=1e-6)
-
-
-def test_the_maps_are_weights_over_the_real_characters_I25() -> None:
-    model, (source, target) = attention_model(), batch()
-    _, maps = model.decode_with_maps(model.encode(source), target)
-    assert maps.shape == (3, 2, 2, 5, 8)
-    torch.testing.assert_close(maps.sum(-1), torch.ones(3, 2, 2, 5))
-    assert (maps[1, ..., 5:] == 0).all()
-
-
-@pytest.mark.parametrize("positions", ["rotary", "sinusoidal"])
-def test_cached_decoding_equals_uncached_I22_I23(positions: str) -> None:
-    model, (source, _) = attention_model(positions), batch()
-    target = torch.randint(1, TARGETS, (3, 20))
-    with torch.no_grad():
-        memory = model.encode(source)
-        want, maps = model.decode_with_maps(memory, target)
-        caches = model.new_caches()
-        parts = [model.decode_with_maps(memory, target[:, t : t + 1], caches) for t in range(20)]
-    torch.testing.assert_close(torch.cat([logits for logits, _ in parts], dim=1), want, rtol=0, atol=1e-5)
-    torch.testing.assert_close(torch.cat([m for _, m in parts], dim=3), maps, rtol=0, atol=1e-5)
-
-
-def test_a_source_of_padding_alone_stays_finite_I24() -> None:
-    model, (source, target) = attention_model(), batch()
-    source[0] = 0
-    loss = next_symbol_loss(model, (source, target))
-    loss.backward()
-    assert loss.isfinite()
-    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
-
-
-def test_eval_switches_dropout_off_I26() -> None:
-    model, (source, target) = attention_model(dropout=0.5), batch()
-    assert torch.equal(model(source, target), model(source, target))
-    model.train()
-    assert not torch.equal(model(source, target), model(source, target))
-
-
 # ------------------------------------------------------------------------------------------------ loss and decoding
 
 
@@ -141,28 +94,6 @@ def test_eq_seq2seq_as_printed_I60(model_of) -> None:
             total -= (logits[target[b, t]] - logits.exp().sum().log()).item()
             count += 1
     assert next_symbol_loss(model, (source, target)).item() == pytest.approx(total / count, abs=1e-6)
-
-
-def test_eq_rnn_as_printed_I60() -> None:
-    model = recurrent_model().double()
-    source, target = torch.tensor([[3, 1, 4]]), torch.tensor([[0, 2, 5]])
-
-    def gru(cell: nn.GRU, x: Tensor, h: Tensor, tail: str = "") -> Tensor:
-        w_i, w_h = getattr(cell, f"weight_ih_l0{tail}"), getattr(cell, f"weight_hh_l0{tail}")
-        b_i, b_h = getattr(cell, f"bias_ih_l0{tail}"), getattr(cell, f"bias_hh_l0{tail}")
-        (r_i, z_i, n_i), (r_h, z_h, n_h) = (w_i @ x + b_i).chunk(3), (w_h @ h + b_h).chunk(3)
-        r, z = torch.sigmoid(r_i + r_h), torch.sigmoid(z_i + z_h)
-        return (1 - z) * torch.tanh(n_i + r * n_h) + z * h
-
-    forth = back = torch.zeros(10, dtype=torch.float64)
-    for i in range(3):
-        forth = gru(model.reader, model.embed_source.weight[source[0, i]], forth)
-        back = gru(model.reader, model.embed_source.weight[source[0, 2 - i]], back, "_reverse")
-    c = torch.tanh(model.summary(torch.cat([forth, back])))
-    s = c
-    for t in range(3):
-        s = gru(model.writer, torch.cat([model.embed_target.weight[target[0, t]], c]), s)
-        torch.testing.assert_close(model(source, target)[0, t], model.head(s), rtol=0, atol=1e-10)
 
 
 @MODELS

@@ -201,3 +201,18 @@ class TestBadInput:
 def test_digits_binarise_to_rows():
     x = binarise(digits("test", limit=7).images, gen())
     assert x.shape == (7, 784)
+
+
+@pytest.mark.parametrize("size", [(1, 6, 6), (3, 5, 8)])
+def test_no_image_size_is_hard_wired_I57(size: tuple[int, int, int]) -> None:
+    """Square and oblong, grey and colour images."""
+    channels, height, width = size
+    model = VAE(
+        encoder=nn.Sequential(nn.Flatten(), nn.Linear(channels * height * width, 8)),
+        decoder=nn.Sequential(nn.Linear(4, channels * height * width), nn.Unflatten(1, size)),
+        likelihood=GaussianLikelihood(1.0),
+        data_shape=size,
+        latent_shape=(4,),
+    )
+    assert model(torch.randn(2, *size), gen()).shape == (2, *size)
+    assert model.sample(3, gen()).shape == (3, *size)

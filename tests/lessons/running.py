@@ -34,17 +34,24 @@ class LessonFailed(Exception):
 
 @dataclass
 class Cost:
-    """Wall time, and the most memory that a process and its children held at once."""
+    """What a run took of the machine.
+
+    Attributes:
+        seconds: wall time.
+        memory_mb: the most memory that its processes held at once.
+        cpu_seconds: the processor's time in its processes: the same also on a machine that others use.
+    """
 
     seconds: float = 0.0
     memory_mb: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 @contextlib.contextmanager
 def measured(pid: int | None = None) -> Iterator[Cost]:
     """Measure what happens inside; the memory is that of the children of ``pid`` (of this process if not given)."""
     cost, done, started = Cost(), threading.Event(), time.perf_counter()
-    parent = psutil.Process(pid)
+    parent, used = psutil.Process(pid), {}
 
     def watch() -> None:
         while not done.wait(0.1):
@@ -52,7 +59,10 @@ def measured(pid: int | None = None) -> Iterator[Cost]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 for child in parent.children(recursive=True):
                     total += child.memory_info().rss
+                    times = child.cpu_times()
+                    used[child.pid] = times.user + times.system
             cost.memory_mb = max(cost.memory_mb, total / 2**20)
+            cost.cpu_seconds = sum(used.values())
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
@@ -121,11 +131,14 @@ def parametrised(path: Path, seed: int, budget: str, folder: Path, timeout: int)
     target.parent.mkdir(parents=True, exist_ok=True)
     cost, output = _run(
         "papermill", str(path), str(target), "-p", "SEED", str(seed), "-p", "BUDGET", budget, "--cwd", str(path.parent),
-        "--kernel", "python3", "--no-progress-bar", "--execution-timeout", str(timeout),
+        "--kernel", "python3", "--no-progress-bar", "--no-request-save-on-cell-execute", "--autosave-cell-every", "0",
+        "--execution-timeout", str(timeout),
     )  # fmt: skip
     if cost is None:
         raise LessonFailed(f"{name(path)}: fails at {budget} with seed {seed}\n{output[-4000:]}")
-    return cost, read(target)
+    notebook = read(target)
+    cost.seconds = notebook.metadata.papermill.duration  # the notebook's own time, without papermill's start
+    return cost, notebook
 
 
 def nbval(path: Path, timeout: int) -> Cost:

@@ -126,15 +126,23 @@ def test_a_lesson_that_hangs_is_stopped(book: Path) -> None:
 
 def test_a_lesson_over_its_limit_is_an_error(book: Path) -> None:
     path = write(book)
-    slow, large = running.Cost(2 * LIMITS["smoke"] + 1, 100), running.Cost(1, 1501)
-    with pytest.raises(running.LessonFailed, match="wanted at most 15 s on two quiet cores"):
+    slow, large = running.Cost(9, 100, 2 * LIMITS["smoke"] + 1), running.Cost(1, 1501, 1)
+    with pytest.raises(running.LessonFailed, match="took 31 s of the processor, wanted at most 30 s"):
         _within("smoke", path, slow)
     with pytest.raises(running.LessonFailed, match="took 1501 MB, wanted at most 1500 MB"):
         _within("smoke", path, large)
-    assert _within("smoke", path, running.Cost(14, 1400)).seconds == 14
+    assert _within("smoke", path, running.Cost(99, 1400, 14)).seconds == 99  # waiting for others is no fault
 
 
 def test_memory_of_a_child_is_seen() -> None:
     with running.measured() as cost:
         subprocess.run([sys.executable, "-c", "x = bytearray(300_000_000); import time; time.sleep(0.6)"], check=True)
     assert 280 < cost.memory_mb < 600
+
+
+def test_processor_time_of_a_child_is_seen_and_waiting_is_none() -> None:
+    busy = "import time; end = time.process_time() + 1\nwhile time.process_time() < end: pass"
+    for code, low, high in ((busy, 0.6, 1.6), ("import time; time.sleep(1)", 0.0, 0.3)):
+        with running.measured() as cost:
+            subprocess.run([sys.executable, "-c", code], check=True)
+        assert low <= cost.cpu_seconds <= high

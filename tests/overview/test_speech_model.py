@@ -3,7 +3,7 @@
 import torch
 
 from companion.foundations.flow_matching import on_path
-from companion.overview.listener import Listener, accuracy, hear, listener_loss
+from companion.overview.listener import Listener, accuracy, listener_loss
 from companion.overview.speech_model import SpeechFlow, fit_components, speak, speech_loss
 from companion.training import TrainConfig, train
 from tests.conftest import rejects
@@ -101,15 +101,6 @@ def test_samples_follow_the_generator_alone() -> None:
     one, two, other = (speak(model, parts, digit, torch.Generator().manual_seed(s), steps=3) for s in (1, 1, 2))
     assert torch.equal(one, two) and not torch.equal(one, other)
     assert not one.requires_grad
-
-
-def test_hearing_leaves_the_mode_and_is_repeatable() -> None:
-    """I26 and I27: dropout is off while it listens and back on afterwards."""
-    bands, labels = _bands(9)
-    listener = Listener(3, width=4)
-    listener.train()
-    assert torch.equal(hear(listener, bands), hear(listener, bands)) and listener.training
-    assert 0 <= accuracy(listener, bands, labels) <= 1
 
 
 def test_bad_input() -> None:
