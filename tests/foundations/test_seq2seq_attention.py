@@ -2,30 +2,9 @@
 
 import pytest
 import torch
-from torch import Tensor
 
 from companion.foundations.seq2seq import next_symbol_loss
-from companion.foundations.seq2seq_attention import AttentionConfig, AttentionTranslator
-from companion.foundations.seq2seq_rnn import RecurrentConfig, RecurrentTranslator
-
-SOURCES, TARGETS = 9, 6
-
-
-def attention_model(positions: str = "rotary", dropout: float = 0.0) -> AttentionTranslator:
-    config = AttentionConfig(
-        SOURCES, TARGETS, width=16, heads=2, encoders=2, decoders=2, positions=positions, dropout=dropout
-    )
-    return AttentionTranslator(config).eval()
-
-
-def recurrent_model() -> RecurrentTranslator:
-    return RecurrentTranslator(RecurrentConfig(SOURCES, TARGETS, width=7, hidden=10)).eval()
-
-
-def batch() -> tuple[Tensor, Tensor]:
-    source = torch.randint(1, SOURCES, (3, 8))
-    source[1, 5:] = 0
-    return source, torch.randint(1, TARGETS, (3, 5))
+from tests.foundations.test_seq2seq import TARGETS, attention_model, batch, recurrent_model
 
 
 def test_positions_are_really_used_I29() -> None:
