@@ -5,6 +5,7 @@ opt-in, exception.
 """
 
 from companion.data.carriers import CorruptFile, MissingCarrier
+from companion.data.code import CodeSet, CodeTask, TaskSet, human_eval, more_itertools, standard_library
 from companion.data.dates import LANGUAGES, DateSet, dates, write_date
 from companion.data.digits import digits, small_digits
 from companion.data.points import Mixture, PointSet, checkerboard, grid, moons, ring
@@ -18,6 +19,12 @@ __all__ = [
     "dates",
     "write_date",
     "AudioSet",
+    "CodeSet",
+    "CodeTask",
+    "TaskSet",
+    "human_eval",
+    "more_itertools",
+    "standard_library",
     "CorruptFile",
     "DataSet",
     "ImageSet",
