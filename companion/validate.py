@@ -4,6 +4,7 @@ Shapes are written as in the annotations: ``"batch 1 28 28"`` names an axis once
 two tensors of one call must have one size in both, so nothing is broadcast by accident.
 """
 
+import functools
 import math
 from collections.abc import Collection
 from numbers import Integral, Real
@@ -25,7 +26,7 @@ def check_shapes(**tensors: tuple[Tensor, str]) -> dict[str, int]:
     for name, (value, shape) in tensors.items():
         if not isinstance(value, Tensor):
             raise ValueError(f"{name}: got {type(value).__name__}, wanted a torch.Tensor of shape ({shape})")
-        got, axes = tuple(value.shape), shape.split()
+        got, axes = tuple(value.shape), _axes(shape)
         if axes and axes[0] == "...":
             axes = axes[1:]
             got = got[len(got) - len(axes) :] if len(got) >= len(axes) else got
@@ -44,6 +45,11 @@ def check_shapes(**tensors: tuple[Tensor, str]) -> dict[str, int]:
                     f"{name}: got shape {tuple(value.shape)}, wanted ({shape}) with {axis} = {want}, not {size}"
                 )
     return sizes
+
+
+@functools.cache
+def _axes(shape: str) -> tuple[str, ...]:
+    return tuple(shape.split())
 
 
 def check_float(**tensors: Tensor) -> None:

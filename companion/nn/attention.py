@@ -68,16 +68,26 @@ def fused_attention(
     v: Float[Tensor, "*batch m e"],
     mask: Bool[Tensor, "..."] | None = None,
     *,
+    causal: bool = False,
     dropout: float = 0.0,
 ) -> Float[Tensor, "*batch n e"]:
     """The outputs of `attention` by PyTorch's fused kernel, which never stores the n × m weights; arguments as there.
 
-    Causality comes as a mask, not as ``is_causal``: that flag aligns the first query with the first key, which is wrong
-    as soon as keys come out of a cache.
+    ``causal`` is `causal_mask` for as many queries as keys, without building it. PyTorch's flag aligns the first query
+    with the first key, which is wrong as soon as keys come out of a cache: then causality comes as a mask.
+
+    Raises:
+        ValueError: as for `attention`; or ``causal`` with a mask, or with another number of keys than of queries.
     """
     _check_qkv(q, k, v, mask)
+    if causal and (mask is not None or q.shape[-2] != k.shape[-2]):
+        raise ValueError(f"causal: got {q.shape[-2]} queries and {k.shape[-2]} keys, wanted as many and no other mask")
+    return _fused(q, k, v, mask, causal, dropout)
+
+
+def _fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool, dropout: float) -> Tensor:
     if mask is None:
-        return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+        return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=causal)
     blind = ~mask.any(-1, keepdim=True)
     return F.scaled_dot_product_attention(q, k, v, mask | blind, dropout_p=dropout).masked_fill(blind, 0.0)
 
@@ -178,19 +188,23 @@ class MultiHeadAttention(nn.Module):
         """
         if causal and context is not None:
             raise ValueError("causal: got True in cross-attention, wanted self-attention; positions do not correspond")
-        check_shapes(x=(x, f"batch n {self.q.in_features}"))
+        if x.ndim != 3 or x.shape[-1] != self.q.in_features:  # a comparison first: this runs once a layer and token
+            check_shapes(x=(x, f"batch n {self.q.in_features}"))
         q = self._split(self.q(x), self.heads)
         k, v, positions = self._keys_and_values(x, context, cache, positions)
         if self.rotary is not None and context is None:
             q = self.rotary(q, positions)
-        allowed = self._allowed(x.shape[0], x.shape[1], k.shape[2], causal, key_mask, mask)
+        n, m = x.shape[1], k.shape[2]
+        square = causal and n == m and key_mask is None and mask is None and not return_weights
+        allowed = self._allowed(x.shape[0], n, m, causal and not square, key_mask, mask)
         group = self.heads // self.kv_heads
-        k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
+        if group > 1:
+            k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
         dropout = self.dropout if self.training else 0.0
         if return_weights:
             mixed, weights = attention(q, k, v, allowed, dropout=dropout)
             return self.out(self._merge(mixed)), weights
-        return self.out(self._merge(fused_attention(q, k, v, allowed, dropout=dropout)))
+        return self.out(self._merge(_fused(q, k, v, allowed, square, dropout)))
 
     def _keys_and_values(
         self, x: Tensor, context: Tensor | None, cache: KVCache | None, positions: Tensor | None

@@ -381,5 +381,10 @@ def test_bad_input_of_the_layer() -> None:
         layer(x, torch.randn(B, M, 12), cache=cache)
 
 
-def test_the_fused_path_does_not_use_is_causal_I22() -> None:
-    assert "is_causal=" not in inspect.getsource(fused_attention)
+def test_the_causal_flag_is_refused_where_it_would_be_aligned_wrongly_I22() -> None:
+    q, k = torch.randn(B, H, 3, 4), torch.randn(B, H, N, 4)
+    with rejects("causal"):
+        fused_attention(q, k, k, causal=True)
+    with rejects("causal"):
+        fused_attention(k, k, k, causal_mask(N), causal=True)
+    torch.testing.assert_close(fused_attention(k, k, k, causal=True), attention(k, k, k, causal_mask(N))[0])

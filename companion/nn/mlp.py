@@ -1,0 +1,62 @@
+"""The dense half of a transformer block: each position by itself, widened, bent, narrowed.
+
+- Hendrycks & Gimpel, "Gaussian Error Linear Units", 2016, arXiv:1606.08415; GPT-2 takes the tanh approximation:
+  MLP(x) = W₂ GELU(W₁ x + b₁) + b₂                                                            (eq-mlp)
+- Shazeer, "GLU Variants Improve Transformer", 2020, arXiv:2002.05202, equation 6 (SwiGLU):
+  GatedMLP(x) = W_down (SiLU(W_gate x) ⊙ W_up x)                                              (eq-gated-mlp)
+
+A gated MLP has three matrices where the plain one has two: at 2/3 of the hidden width both have as many parameters.
+"""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from companion.validate import check_count
+
+
+class MLP(nn.Module):
+    """Two linear maps with a GELU between them (eq-mlp), as in GPT-2.
+
+    Args:
+        width: of the input and the output.
+        hidden: of the layer between, four times the width in the original Transformer.
+
+    Raises:
+        ValueError: a size below 1.
+    """
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        check_count("width", width)
+        check_count("hidden", hidden)
+        self.widen = nn.Linear(width, hidden)
+        self.narrow = nn.Linear(hidden, width)
+
+    def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
+        """Map vectors of shape (..., width) to vectors of that shape."""
+        return self.narrow(F.gelu(self.widen(x), approximate="tanh"))
+
+
+class GatedMLP(nn.Module):
+    """A hidden layer whose every unit has a gate (eq-gated-mlp), as in Llama; no biases.
+
+    Args:
+        width: of the input and the output.
+        hidden: of the layer between.
+
+    Raises:
+        ValueError: a size below 1.
+    """
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        check_count("width", width)
+        check_count("hidden", hidden)
+        self.gate = nn.Linear(width, hidden, bias=False)
+        self.up = nn.Linear(width, hidden, bias=False)
+        self.down = nn.Linear(hidden, width, bias=False)
+
+    def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
+        """Map vectors of shape (..., width) to vectors of that shape."""
+        return self.down(F.silu(self.gate(x)) * self.up(x))
