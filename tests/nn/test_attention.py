@@ -1,6 +1,5 @@
 """Attention in each of its paths (explicit, fused, cached), against PyTorch and against the mistakes that others made."""
 
-import inspect
 import math
 
 import pytest

@@ -1,0 +1,44 @@
+"""RMS normalisation: the paper's formula, PyTorch's module, what it keeps of a vector."""
+
+import torch
+from torch import nn
+
+from companion.nn.norms import RMSNorm
+from tests.conftest import rejects
+
+X = torch.randn(2, 3, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+def test_the_formula_as_printed() -> None:
+    norm = RMSNorm(7, eps=0.1).double()
+    nn.init.normal_(norm.weight)
+    expected = X / (X.pow(2).mean(-1, keepdim=True) + 0.1).sqrt() * norm.weight
+    torch.testing.assert_close(norm(X), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_equals_torchs_module_with_its_gradients() -> None:
+    ours, theirs = RMSNorm(7, eps=1e-5).double(), nn.RMSNorm(7, eps=1e-5).double()
+    nn.init.normal_(ours.weight)
+    theirs.load_state_dict(ours.state_dict())
+    a, b = X.clone().requires_grad_(), X.clone().requires_grad_()
+    ours(a).pow(3).sum().backward()
+    theirs(b).pow(3).sum().backward()
+    torch.testing.assert_close(a.grad, b.grad)
+    torch.testing.assert_close(ours.weight.grad, theirs.weight.grad)
+
+
+def test_keeps_the_direction_and_not_the_length_and_unlike_layer_norm_the_mean() -> None:
+    norm = RMSNorm(7, eps=0).double()
+    torch.testing.assert_close(norm(5 * X), norm(X))
+    torch.testing.assert_close(norm(X).pow(2).mean(-1), torch.ones(2, 3, dtype=torch.float64))
+    assert (norm(X + 1).mean(-1) - norm(X).mean(-1)).abs().max() > 0.1
+    assert torch.isfinite(RMSNorm(7)(torch.zeros(2, 7))).all()
+
+
+def test_bad_input() -> None:
+    with rejects("width"):
+        RMSNorm(0)
+    with rejects("eps"):
+        RMSNorm(3, eps=-1.0)
+    with rejects("x"):
+        RMSNorm(3)(torch.zeros(2, 4))
