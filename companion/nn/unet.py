@@ -1,0 +1,249 @@
+r"""The U-Net of diffusion models: in goes a noisy image and its step, out comes an image of the same size.
+
+Ronneberger, Fischer & Brox, arXiv:1505.04597, as Ho, Jain & Abbeel made it a denoiser, arXiv:2006.11239, appendix B. On the
+way down the picture shrinks and the channels grow; on the way up each level gets back what the way down knew at that size
+(eq-unet-skip). Every residual block is told the step and the class (eq-unet-block); attention works where the picture is
+small.
+
+- :math:`e = W_2\, \mathrm{silu}(W_1\, \mathrm{emb}(t)) + c_y`, :math:`c_y` a learned row for class y (eq-unet-embedding)
+- :math:`h = \mathrm{conv}(\mathrm{silu}(\mathrm{norm}(x))) + W\, \mathrm{silu}(e)`,
+  :math:`\mathrm{block}(x, e) = x + \mathrm{conv}(\mathrm{silu}(\mathrm{norm}(h)))` (eq-unet-block)
+- :math:`x \leftarrow \mathrm{block}([x; s], e)`, s the latest stored output of the way down (eq-unet-skip)
+
+The modules bear the names of diffusers' ``UNet2DModel``, so `UNet.from_pretrained` reads the models that are published in
+that format, such as those of the paper. Departures: its variants that none of those models uses are refused.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from jaxtyping import Float, Int, Num
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from companion.nn.timestep import timestep_embedding
+from companion.nn.unet_blocks import Double, Halve, Level, Middle
+from companion.validate import check_count, check_labels, check_number, check_shapes
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """A U-Net's sizes.
+
+    Attributes:
+        in_channels: of the noisy image.
+        out_channels: of the prediction.
+        widths: channels of each level; each level after the first has half the height and width.
+        attention: for each level, whether attention follows its blocks; the smallest size always has one in the middle.
+        layers: residual blocks of a level on the way down; one more on the way up.
+        head_width: channels of an attention head; None for a single head.
+        groups: of the group normalisation, a divisor of every width.
+        classes: rows of the label embedding, one for "no label" included where there is one; 0 for a model without labels.
+        dropout: in each block, in training mode.
+        eps: of the group normalisation.
+        padding: of the halving convolution: 1 on all sides, or 0 for one row and column at the end, as in the paper's code.
+        cosine_first: the order of the step's embedding.
+        freq_shift: the shift of its frequencies.
+    """
+
+    in_channels: int = 1
+    out_channels: int = 1
+    widths: tuple[int, ...] = (16, 32, 64)
+    attention: tuple[bool, ...] = (False, False, True)
+    layers: int = 1
+    head_width: int | None = 16
+    groups: int = 8
+    classes: int = 0
+    dropout: float = 0.0
+    eps: float = 1e-5
+    padding: int = 1
+    cosine_first: bool = True
+    freq_shift: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("in_channels", "out_channels", "layers", "groups"):
+            check_count(name, getattr(self, name))
+        check_count("classes", self.classes, low=0)
+        check_count("padding", self.padding, low=0, high=1)
+        check_number("dropout", self.dropout, low=0, high=1)
+        if not self.widths or len(self.attention) != len(self.widths):
+            raise ValueError(
+                f"attention: got {len(self.attention)} levels, wanted one for each of {len(self.widths)} widths"
+            )
+        for width, attends in zip(self.widths, (*self.attention[:-1], True), strict=True):
+            check_count("widths", width)
+            if width % self.groups:
+                raise ValueError(f"widths: got {width}, wanted a multiple of groups = {self.groups}")
+            if attends and self.head_width is not None and width % self.head_width:
+                raise ValueError(f"widths: got {width}, wanted a multiple of head_width = {self.head_width}")
+
+
+class UNet(nn.Module):
+    """Predict an image's noise (or whatever it is trained for) from the noisy image, its step and its class."""
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths, embed = config.widths, 4 * config.widths[0]
+        self.conv_in = nn.Conv2d(config.in_channels, widths[0], 3, padding=1)
+        self.time_embedding = nn.ModuleDict(
+            {"linear_1": nn.Linear(widths[0], embed), "linear_2": nn.Linear(embed, embed)}
+        )
+        self.class_embedding = nn.Embedding(config.classes, embed) if config.classes else None
+        common = {
+            "head_width": config.head_width,
+            "groups": config.groups,
+            "eps": config.eps,
+            "dropout": config.dropout,
+        }
+        self.down_blocks, self.up_blocks = nn.ModuleList(), nn.ModuleList()
+        stored, x = [widths[0]], widths[0]  # channels of what the way down stores, and of the picture on its way
+        for i, (width, attends) in enumerate(zip(widths, config.attention, strict=True)):
+            resize = Halve(width, padding=config.padding) if i < len(widths) - 1 else None
+            ins = [x] + [width] * (config.layers - 1)
+            self.down_blocks.append(Level(ins, width, embed, attention=attends, resize=resize, **common))
+            stored += [width] * (config.layers + (resize is not None))
+            x = width
+        self.mid_block = Middle(x, embed, **common)
+        for i, (width, attends) in reversed(list(enumerate(zip(widths, config.attention, strict=True)))):
+            ins = [(x if j == 0 else width) + stored.pop() for j in range(config.layers + 1)]
+            resize = Double(width) if i > 0 else None
+            self.up_blocks.append(Level(ins, width, embed, attention=attends, resize=resize, **common))
+            x = width
+        self.conv_norm_out = nn.GroupNorm(config.groups, widths[0], config.eps)
+        self.conv_out = nn.Conv2d(widths[0], config.out_channels, 3, padding=1)
+
+    def forward(
+        self,
+        sample: Float[Tensor, "batch channels height width"],
+        timestep: Num[Tensor, "#batch"] | Num[Tensor, ""] | float,
+        class_labels: Int[Tensor, "batch"] | None = None,
+    ) -> Float[Tensor, "batch out_channels height width"]:
+        """The prediction for each noisy image.
+
+        Args:
+            sample: height and width divisible by 2^(levels - 1).
+            timestep: one for each image, or one for all.
+            class_labels: one for each image, where the model has classes, else None.
+
+        Raises:
+            ValueError: sizes that do not fit, or labels that are missing, unknown or not wanted.
+        """
+        self._check(sample, class_labels)
+        e = self._embedding(sample, timestep, class_labels)
+        x = self.conv_in(sample)
+        stored = [x]
+        for level in self.down_blocks:
+            for i in range(len(level.resnets)):
+                x = level.block(i, x, e)
+                stored.append(x)
+            for halve in level.downsamplers:
+                x = halve(x)
+                stored.append(x)
+        x = self.mid_block(x, e)
+        for level in self.up_blocks:
+            for i in range(len(level.resnets)):
+                x = level.block(i, torch.cat([x, stored.pop()], dim=1), e)
+            for double in level.upsamplers:
+                x = double(x)
+        return self.conv_out(F.silu(self.conv_norm_out(x)))
+
+    def _embedding(self, sample: Tensor, timestep: Tensor | float, class_labels: Tensor | None) -> Tensor:
+        """silu(e), which every block needs (eq-unet-embedding)."""
+        t = torch.as_tensor(timestep, device=sample.device)
+        if t.ndim > 1 or (t.ndim == 1 and len(t) not in (1, len(sample))):
+            raise ValueError(
+                f"timestep: got shape {tuple(t.shape)}, wanted one number, or one for each of {len(sample)} images"
+            )
+        c = self.config
+        waves = timestep_embedding(t.reshape(-1), c.widths[0], cosine_first=c.cosine_first, freq_shift=c.freq_shift)
+        first, second = self.time_embedding["linear_1"], self.time_embedding["linear_2"]
+        e = second(F.silu(first(waves.to(sample.dtype)))).expand(len(sample), -1)
+        if self.class_embedding is not None:
+            e = e + self.class_embedding(class_labels)
+        return F.silu(e)
+
+    def _check(self, sample: Tensor, class_labels: Tensor | None) -> None:
+        sizes = check_shapes(sample=(sample, f"batch {self.config.in_channels} height width"))
+        step = 2 ** (len(self.config.widths) - 1)
+        if sizes["height"] % step or sizes["width"] % step:
+            got = f"{sizes['height']}×{sizes['width']}"
+            raise ValueError(f"sample: got {got} pixels, wanted multiples of {step}, to be halved and doubled again")
+        if (class_labels is None) != (self.class_embedding is None):
+            words = ("None", "one for each image") if class_labels is None else ("labels", "None: there are no classes")
+            raise ValueError(f"class_labels: got {words[0]}, wanted {words[1]}")
+        if class_labels is not None:
+            check_shapes(class_labels=(class_labels, f"{len(sample)}"))
+            check_labels("class_labels", class_labels, self.config.classes)
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str) -> "UNet":
+        """Read a model from a folder that ``UNet2DModel.save_pretrained`` wrote: config.json and safetensors.
+
+        Raises:
+            ValueError: a variant that this class does not have; the message names it.
+        """
+        folder = Path(folder)
+        published = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        model = cls(config_from_published(published))
+        tensors = safetensors.torch.load_file(folder / "diffusion_pytorch_model.safetensors")
+        model.load_state_dict({_our_name(name): value for name, value in tensors.items()})
+        return model.eval()
+
+
+# What a published configuration may say of things that this class has in one way only.
+_ONE_WAY = {
+    "act_fn": "silu", "add_attention": True, "attn_norm_num_groups": None, "center_input_sample": False,
+    "class_embed_type": None, "downsample_type": "conv", "mid_block_scale_factor": 1, "mid_block_type": "UNetMidBlock2D",
+    "resnet_time_scale_shift": "default", "time_embedding_dim": None, "time_embedding_type": "positional",
+    "upsample_type": "conv",
+}  # fmt: skip
+
+
+def config_from_published(published: dict) -> UNetConfig:
+    """A `UNetConfig` from the content of a ``UNet2DModel``'s config.json; what the file leaves out has diffusers' default.
+
+    Raises:
+        ValueError: a variant that `UNet` does not have.
+    """
+    for name, only in _ONE_WAY.items():
+        if published.get(name, only) != only:
+            raise ValueError(f"{name}: got {published[name]!r}, wanted {only!r}, the only one that UNet has")
+    down = published.get("down_block_types", ["DownBlock2D"] + ["AttnDownBlock2D"] * 3)
+    up = published.get("up_block_types", ["AttnUpBlock2D"] * 3 + ["UpBlock2D"])
+    attention = tuple(name == "AttnDownBlock2D" for name in down)
+    mirrored = [("Attn" if attends else "") + "UpBlock2D" for attends in reversed(attention)]
+    if not {"DownBlock2D", "AttnDownBlock2D"} >= set(down) or list(up) != mirrored:
+        raise ValueError(
+            f"down_block_types, up_block_types: got {list(down)}, {list(up)}, wanted DownBlock2D and AttnDownBlock2D, mirrored"
+        )
+    return UNetConfig(
+        in_channels=published.get("in_channels", 3),
+        out_channels=published.get("out_channels", 3),
+        widths=tuple(published.get("block_out_channels", (224, 448, 672, 896))),
+        attention=attention,
+        layers=published.get("layers_per_block", 2),
+        head_width=published.get("attention_head_dim", 8),
+        groups=published.get("norm_num_groups", 32),
+        classes=published.get("num_class_embeds") or 0,
+        dropout=published.get("dropout", 0.0),
+        eps=published.get("norm_eps", 1e-5),
+        padding=published.get("downsample_padding", 1),
+        cosine_first=published.get("flip_sin_to_cos", True),
+        freq_shift=published.get("freq_shift", 0),
+    )
+
+
+def _our_name(name: str) -> str:
+    """A published tensor's name here: only attention is called otherwise, in its new spelling or its old."""
+    if ".attentions." not in name:
+        return name
+    for theirs, ours in (
+        (".to_out.0.", ".out."), (".to_q.", ".q."), (".to_k.", ".k."), (".to_v.", ".v."),
+        (".proj_attn.", ".out."), (".query.", ".q."), (".key.", ".k."), (".value.", ".v."),
+    ):  # fmt: skip
+        name = name.replace(theirs, f".attention{ours}")
+    return name
