@@ -7,8 +7,9 @@ r"""Byte-level byte-pair encoding: text as whole numbers, as GPT-2 reads it.
    Among pairs of equal count the one with the smaller numbers is taken.
 4. **Encoding** applies the merges in the order in which they were learned, not the longest token first.
 
-Sources: Gage, "A new algorithm for data compression", 1994; Sennrich, Haddow & Birch, arXiv:1508.07909; Radford et al.,
-"Language models are unsupervised multitask learners", 2019, section 2.2 (on bytes; the pattern is from its code).
+Sources: "A new algorithm for data compression", The C Users Journal 12(2), 1994; Sennrich, Haddow & Birch,
+arXiv:1508.07909; Radford et al., "Language models are unsupervised multitask learners", 2019, section 2.2 (on bytes; the
+pattern is from its code).
 
 Departures: letters and digits are those of Python's Unicode tables, so a character that is newer than Python's is cut off
 its word. Special tokens have numbers after all others and are recognised only if the caller asks for it.

@@ -1,0 +1,108 @@
+r"""Beam search: look for the most probable continuation, several at a time.
+
+The score of a continuation y of n tokens (eq-decoding-beam-score), with the length penalty α:
+
+    score(y) = 1/n^α Σ_t log p(y_t | x, y_1 … y_{t-1})
+
+At each step every one of the B beams is continued by every token and the B best continuations go on (eq-decoding-beam).
+Those that end with the stop token are put aside with their score. With α = 0 short answers win, because each further token
+lowers the sum; with α = 1 the score is the mean. If B is at least the number of all continuations, the search is exact.
+
+Sources: Lowerre, "The HARPY speech recognition system", 1976; Graves, arXiv:1211.3711; Wu et al., arXiv:1609.08144, section 7
+(whose penalty is ((5 + n) / 6)^α). The search stops early only when no open beam can beat the worst of B finished ones.
+
+The model reads each beam anew at each step: a cache would have to be reordered along with the beams.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from companion.training import evaluating
+from companion.validate import check_count, check_number, check_shapes
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A continuation that was found.
+
+    Attributes:
+        ids: the prompt and the continuation, with the stop token if it ended with it.
+        log_prob: the sum of the log-probabilities of the continuation's tokens.
+        score: the log-probability divided by the length to the power of the penalty (eq-decoding-beam-score).
+    """
+
+    ids: Int[Tensor, "n"]
+    log_prob: float
+    score: float
+
+
+def beam_search(
+    model: nn.Module | Callable[[Tensor], Tensor],
+    input_ids: Int[Tensor, "1 n"],
+    new_tokens: int,
+    *,
+    beams: int,
+    length_penalty: float = 1.0,
+    stop_token: int | None = None,
+) -> list[Hypothesis]:
+    """The best continuations of a prompt, the best first, at most ``beams`` of them.
+
+    Args:
+        model: gives logits of shape (batch, n, vocabulary) for token numbers of shape (batch, n). If it has a
+            ``config.context``, it is given no more than that many of the last tokens.
+        input_ids: the prompt, shape (1, n).
+        new_tokens: the most tokens to add.
+        beams: how many continuations are followed, B.
+        length_penalty: α; above 0 it favours long continuations.
+        stop_token: ends a continuation.
+
+    Raises:
+        ValueError: sizes out of range, more than one prompt, or an α that is not finite.
+    """
+    check_shapes(input_ids=(input_ids, "1 n"))
+    check_count("new_tokens", new_tokens)
+    check_count("beams", beams)
+    check_number("length_penalty", length_penalty)
+    context = model.config.context if hasattr(model, "config") else None
+    if not isinstance(model, nn.Module):
+        return _search(model, input_ids, new_tokens, beams, length_penalty, stop_token, context)
+    with evaluating(model):
+        return _search(model, input_ids, new_tokens, beams, length_penalty, stop_token, context)
+
+
+def _search(
+    model: Callable[[Tensor], Tensor],
+    input_ids: Tensor,
+    new_tokens: int,
+    beams: int,
+    alpha: float,
+    stop_token: int | None,
+    context: int | None,
+) -> list[Hypothesis]:
+    open_ids, open_scores = input_ids, torch.zeros(1)
+    finished: list[Hypothesis] = []
+    for n in range(1, new_tokens + 1):
+        seen = open_ids if context is None else open_ids[:, -context:]
+        log_p = model(seen)[:, -1].float().log_softmax(-1)
+        vocab = log_p.shape[-1]
+        # Twice the beams, because up to half of the best may end here; only the first B of them may finish.
+        scores, places = (open_scores[:, None] + log_p).flatten().topk(min(2 * beams, log_p.numel()))
+        ids = torch.cat([open_ids[places // vocab], (places % vocab)[:, None]], dim=1)
+        ends = torch.full_like(places, n == new_tokens, dtype=torch.bool)
+        if stop_token is not None:
+            ends |= ids[:, -1] == stop_token
+        for i in range(min(beams, len(ids))):
+            if ends[i]:
+                finished.append(Hypothesis(ids[i], float(scores[i]), float(scores[i]) / n**alpha))
+        finished = sorted(finished, key=lambda found: -found.score)[:beams]
+        open_ids, open_scores = ids[~ends][:beams], scores[~ends][:beams]
+        if not len(open_ids):
+            break
+        longest = new_tokens if alpha > 0 else n + 1  # where the best open beam's score would be highest
+        if len(finished) == beams and float(open_scores[0]) / longest**alpha <= finished[-1].score:
+            break
+    return finished
