@@ -10,12 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.lessons import notebooks
-from tests.lessons.__main__ import LIMITS, MEMORY_MB
+from tests.lessons.__main__ import FLAGSHIPS, MEMORY_MB, seconds_allowed
 from tests.lessons.running import MEASURED
 
 PATHS = notebooks.lessons()
-FLAGSHIPS: set[str] = set()  # one lesson of a chapter may take up to FLAGSHIP_SECONDS
-FLAGSHIP_SECONDS = 180
 LAST_SECTIONS = ["What goes wrong", "How today's systems differ", "Summary", "Exercises"]
 
 
@@ -152,8 +150,16 @@ def test_every_number_glued_is_used_and_every_number_used_is_glued(lesson: Lesso
 def test_cost_is_measured_and_within_the_limits(lesson: Lesson) -> None:
     row = json.loads(MEASURED.read_text(encoding="utf-8"))[lesson.name]
     assert row["claims"] == first_arguments(lesson.calls("claim")), "measured with other claims: make lessons"
-    assert row["seconds"] <= (FLAGSHIP_SECONDS if lesson.name in FLAGSHIPS else LIMITS["nbval"]), row
+    assert row["seconds"] <= seconds_allowed("nbval", lesson.name), row
     assert row["memory_mb"] <= MEMORY_MB, row
+
+
+def test_a_chapter_has_at_most_one_flagship_and_all_lessons_fit_into_25_minutes() -> None:
+    chapters = [name.split("/")[0] for name in FLAGSHIPS]
+    assert len(chapters) == len(set(chapters))
+    measured = json.loads(MEASURED.read_text(encoding="utf-8"))
+    assert set(measured) == {notebooks.name(path) for path in PATHS}
+    assert sum(row["seconds"] for row in measured.values()) <= 25 * 60
 
 
 def test_names_are_unique_in_the_book() -> None:
