@@ -1,0 +1,55 @@
+r"""pass@k: the chance that at least one of k programs is right.
+
+Of n programs written for a task, c pass its tests. The estimator without bias (eq-codex-pass-at-k):
+
+    pass@k = 1 - C(n - c, k) / C(n, k) = 1 - Π_{i = n-c+1}^{n} (1 - k / i)
+
+The binomials overflow a float; the product does not. The tempting formula 1 - (1 - c/n)^k is too small on average
+(eq-codex-plug-in): it draws k programs with replacement, so it may draw one wrong program twice.
+
+Chen et al., "Evaluating Large Language Models Trained on Code", 2021, arXiv:2107.03374, eq. 1 and appendix A. No departure.
+"""
+
+import math
+from collections.abc import Sequence
+
+from companion.validate import check_count, check_number
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """The estimate from n programs of which c are right, without bias (eq-codex-pass-at-k).
+
+    Raises:
+        ValueError: c outside 0 … n, or k outside 1 … n: fewer than k programs say nothing about k.
+    """
+    check_count("n", n)
+    check_count("c", c, low=0, high=n)
+    check_count("k", k, high=n)
+    if n - c < k:
+        return 1.0
+    return 1.0 - math.prod(1.0 - k / i for i in range(n - c + 1, n + 1))
+
+
+def plug_in(n: int, c: int, k: int) -> float:
+    """The tempting estimate 1 - (1 - c/n)^k (eq-codex-plug-in): too small on average for k > 1."""
+    check_count("n", n)
+    check_count("c", c, low=0, high=n)
+    check_count("k", k)
+    return 1.0 - (1.0 - c / n) ** k
+
+
+def expected(estimator, n: int, k: int, p: float) -> float:
+    """The mean of an estimator when each of n programs is right with probability p: a sum over all c, no sampling."""
+    check_number("p", p, low=0, high=1)
+    return sum(math.comb(n, c) * p**c * (1 - p) ** (n - c) * estimator(n, c, k) for c in range(n + 1))
+
+
+def mean_pass_at_k(right: Sequence[int], n: int, k: int) -> float:
+    """pass@k of a set of tasks: the mean over tasks, each with its number of right programs out of n.
+
+    Raises:
+        ValueError: no tasks.
+    """
+    if not right:
+        raise ValueError("right: got no tasks, wanted at least one")
+    return sum(pass_at_k(n, c, k) for c in right) / len(right)
