@@ -1,16 +1,16 @@
 r"""How many floating-point operations a training takes: the rule of thumb, and the exact count for today's decoder.
 
-- the rule (eq-laws-six): :math:`C \approx 6 N D`: each parameter takes part in one multiplication and one addition for each token, going
-  forward; the backward pass does the same work twice, once for the inputs' gradients and once for the weights'
+- the rule (eq-laws-six): :math:`C \approx 6 N D`: each parameter takes part in one multiplication and one addition for each
+  token, going forward; the backward pass does the same work twice, once for the inputs' gradients and once for the weights'
 - the exact count of one forward pass for one token (eq-laws-flops):
   :math:`c = 2 \big[\, \ell\,(2 w^2 + 2 w w_{kv} + 3 w h + 2 n w) + w V \,\big]`
 
-with ℓ layers, width w, :math:`w_{kv}` = width of all key heads, hidden width h, context n and V symbols. 2nw is attention itself: n scores
-and a mean of n values, the masked half included, as it is computed. Norms, rotations and softmaxes are left out: they are not matrix
-products, and small.
+with ℓ layers, width w, :math:`w_{kv}` = width of all key heads, hidden width h, context n and V symbols. 2nw is attention
+itself: n scores and a mean of n values, the masked half included, as it is computed. Norms, rotations and softmaxes are left
+out: they are not matrix products, and small.
 
-Sources: Kaplan et al., "Scaling Laws for Neural Language Models", 2020, arXiv:2001.08361, section 2.1 (6 N D, N without embeddings);
-Hoffmann et al., 2022, arXiv:2203.15556, appendix F (an exact count, embeddings included).
+Sources: Kaplan et al., "Scaling Laws for Neural Language Models", 2020, arXiv:2001.08361, section 2.1 (6 N D, N without
+embeddings); Hoffmann et al., 2022, arXiv:2203.15556, appendix F (an exact count, embeddings included).
 """
 
 import torch
@@ -49,7 +49,8 @@ def training_flops(config: LlamaConfig, tokens: int, *, context: int | None = No
 def count_flops(model: nn.Module, *inputs: Tensor, backward: bool = False) -> int:
     """The operations that torch counts in one call of the model, with ``backward`` also in its gradient.
 
-    Attention is counted in its plain form: the fused kernel of the processor is not in torch's table and would count as nothing.
+    Attention is counted in its plain form: the processor's fused kernel is not in torch's table and would count as
+    nothing.
     """
     training = model.training
     model.eval()

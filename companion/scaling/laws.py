@@ -7,12 +7,13 @@ r"""How low a loss a language model of N parameters reaches on D tokens, and how
   :math:`D^* = G^{-1} (C/k)^{\alpha/(\alpha+\beta)}`, :math:`G = (\alpha A / \beta B)^{1/(\alpha+\beta)}`
 - the condition that it solves (eq-laws-balance): :math:`\alpha A / N^\alpha = \beta B / D^\beta`
 
-Sources: Hoffmann et al., "Training Compute-Optimal Large Language Models", 2022, arXiv:2203.15556, section 3.3 (law, fit, frontier);
-Besiroglu et al., "Chinchilla Scaling: A replication attempt", 2024, arXiv:2404.10102 (a better fit to the same points; it blames the
-first fit's optimiser, which stopped early because it averaged the losses of the points where they must be summed).
+Sources: Hoffmann et al., "Training Compute-Optimal Large Language Models", 2022, arXiv:2203.15556, section 3.3 (law, fit,
+frontier); Besiroglu et al., "Chinchilla Scaling: A replication attempt", 2024, arXiv:2404.10102 (a better fit to the same
+points; it blames the first fit's optimiser, which stopped early because it averaged the losses of the points where they must
+be summed).
 
-Departures: ln N and ln D are centred before the fit, which changes its path but not its optimum; L-BFGS starts from the best few points
-of the paper's grid, not from all 4,500.
+Departures: ln N and ln D are centred before the fit, which changes its path but not its optimum; L-BFGS starts from the best
+few points of the paper's grid, not from all 4,500.
 """
 
 import math
@@ -131,7 +132,7 @@ def fit_law(parameters: Numbers, tokens: Numbers, losses: Numbers, *, delta: flo
         parameters: N of each point.
         tokens: D of each point.
         losses: the measured loss of each point, in nats a token.
-        delta: where the Huber loss of ln L turns from square to straight: residuals beyond a share of ``delta`` count as outliers.
+        delta: where the Huber loss of ln L turns from square to straight; residuals beyond it count as outliers.
         starts: L-BFGS starts from so many of the paper's grid of 4,500, those with the lowest objective.
 
     Raises:

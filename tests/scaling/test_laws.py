@@ -80,7 +80,7 @@ class TestFrontier:
         assert int(others.argmin()) == 2000
 
     def test_gradients_balance_at_the_optimum(self) -> None:
-        """The condition of Lagrange: dL/dln N = dL/dln D, as ln C = ln N + ln D + ln k; so alpha A / N^alpha = beta B / D^beta."""
+        """Lagrange's condition: dL/dln N = dL/dln D, as ln C = ln N + ln D + ln k; (eq-laws-balance) follows."""
         best = BESIROGLU.optimum(1e21, per_pair=7.5)
         n, d = (torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in (best.parameters, best.tokens))
         BESIROGLU.loss(n, d).backward()
