@@ -25,6 +25,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from torch import Tensor
+
 from companion.validate import check_count
 
 Pair = tuple[bytes, bytes]
@@ -109,7 +111,7 @@ class ByteLevelBPE:
                 ids += self._known[word] if word in self._known else self._encode_word(word)
         return ids
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Iterable[int] | Tensor) -> str:
         """The text of some numbers; bytes that are no whole UTF-8 character become U+FFFD.
 
         Raises:
