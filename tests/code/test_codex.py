@@ -1,0 +1,48 @@
+"""The shipped model of code: its tokens, where it stops, what it writes."""
+
+import torch
+
+from companion.code.codex import CONTEXT, VOCAB_SIZE, complete, fill_in, first_block, load, tokenizer, untrained
+from companion.code.fim import SPECIAL
+from companion.data import more_itertools
+from companion.nn.language_model import mean_nats
+from tests.conftest import rejects
+
+
+def test_the_tokenizer_reads_code_and_gives_it_back() -> None:
+    bpe, text = tokenizer(), more_itertools().text[:5000]
+    assert bpe.vocab_size == VOCAB_SIZE and set(bpe.special) == set(SPECIAL)
+    ids = bpe.encode(text)
+    assert bpe.decode(ids) == text and len(ids) < len(text) / 2
+    assert len(bpe.encode("        return x")) <= 4, "a run of blanks is a token"
+
+
+def test_half_the_price_of_the_untrained_model_on_code_of_others() -> None:
+    model, bpe = load()
+    ids = torch.tensor(bpe.encode(more_itertools().text[:8000]))
+    torch.manual_seed(0)
+    assert mean_nats(model, ids) < 0.6 * mean_nats(untrained(), ids)
+
+
+def test_completes_and_fills_in_and_stops_before_its_signs() -> None:
+    model, bpe = load()
+    prompt = "import os\n\ndef main():\n    "
+    greedy = complete(model, bpe, prompt, new_tokens=12)
+    assert greedy == complete(model, bpe, prompt, new_tokens=12) and "<|" not in greedy[0]
+    drawn = complete(model, bpe, prompt, samples=3, new_tokens=12, generator=torch.Generator().manual_seed(0))
+    assert len(drawn) == 3 and len(set(drawn)) > 1
+    [middle] = fill_in(model, bpe, "def f(self, x):\n    ", "\n    return y\n", new_tokens=12)
+    assert "<|" not in middle
+
+
+def test_a_long_prompt_is_read_from_its_end() -> None:
+    model, bpe = load()
+    long = "x = 1\n" * 500
+    assert complete(model, bpe, long, new_tokens=5) == complete(model, bpe, "y = 2\n" + long, new_tokens=5)
+    with rejects("new_tokens"):
+        complete(model, bpe, "x", new_tokens=CONTEXT)
+
+
+def test_first_block_is_the_body_alone() -> None:
+    assert first_block("    a = 1\n\n    return a\n\n\ndef g():\n    pass\n") == "    a = 1\n\n    return a\n"
+    assert first_block("print(1)\n") == "\n"
