@@ -9,7 +9,7 @@ STAMP := .venv/.installed
 RUNNER := $(BIN)/python -m tests.lessons
 
 .DEFAULT_GOAL := help
-.PHONY: help book lab lessons sweep test test-fast lint assignments lock clean
+.PHONY: help book lab lessons sweep bench test test-fast lint assignments lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ lessons: $(STAMP) ## run the lessons in place and store their outputs; ONLY=3_03
 
 sweep: $(STAMP) ## run every lesson with SEEDS=3 seeds and tabulate which claims hold; ONLY=3_03 for some
 	$(RUNNER) sweep --seeds $(or $(SEEDS),3) $(ONLY)
+
+bench: $(STAMP) ## speed against transformers, x-transformers and diffusers; the ratios go to the status page
+	$(BIN)/python -m tests.benchmarks
 
 test: lint ## everything that CI proves
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not built_book"

@@ -1,7 +1,7 @@
 """What Sphinx makes from the course's own files: tables of lessons, of runs and of versions, and links from the API.
 
-Directives: ``lesson-table``, ``run-table``, ``claim-table``, ``version-table``, ``api-rooms``. Each function of the API
-gets a line that names the lessons in which it is taught, found in the lessons' imports.
+Directives: ``lesson-table``, ``run-table``, ``claim-table``, ``bench-table``, ``version-table``, ``api-rooms``.
+Each function of the API gets a line that names the lessons in which it is taught, found in the lessons' imports.
 """
 
 import ast
@@ -136,6 +136,22 @@ class ClaimTable(Generated):
         )
 
 
+class BenchTable(Generated):
+    """How fast the course's models are beside the libraries', as `make bench` last measured."""
+
+    def text(self) -> str:
+        kept = table_of(BOOK / "benchmarks.json")
+        body = [
+            [
+                *(row["what"], row["against"], f"**{row['ratio']:.2f}**", f"{row['low']:.2f} to {row['high']:.2f}"),
+                *(f"{row['ours_ms']:.0f} ms", f"{row['theirs_ms']:.0f} ms", f"{row['wanted']:g}"),
+            ]
+            for row in kept["rows"]
+        ]
+        header = ["Work", "Against", "Times as fast", "Range", "Here", "There", "Goal"]
+        return f"Last run: {kept['run']}.\n\n" + rows(header, body)
+
+
 class VersionTable(Generated):
     """What the book was built with."""
 
@@ -239,6 +255,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("lesson-table", LessonTable)
     app.add_directive("run-table", RunTable)
     app.add_directive("claim-table", ClaimTable)
+    app.add_directive("bench-table", BenchTable)
     app.add_directive("version-table", VersionTable)
     app.add_directive("api-rooms", ApiRooms)
     app.connect("autodoc-process-docstring", as_restructured_text)

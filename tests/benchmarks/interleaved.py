@@ -9,7 +9,7 @@ import torch
 THREADS = 2
 
 
-def compare(benchmark, ours: Callable[[], object], theirs: Callable[[], object], *, rounds: int = 9) -> float:
+def compare(benchmark, ours: Callable[[], object], theirs: Callable[[], object], *, rounds: int = 7) -> float:
     """Time ``theirs`` and ``ours`` by turns; the median ratio of their times goes into pytest-benchmark's record.
 
     Args:
