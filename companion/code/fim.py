@@ -1,7 +1,7 @@
 """Fill in the middle: a left-to-right model that completes at the cursor, with code on both sides.
 
 A text is cut at two random places into prefix, middle and suffix, and the middle is moved to the end. Four special tokens
-say what is what (eq-codex-fim):
+say what is what (eq-codex-fim)::
 
     prefix middle suffix  →  <|prefix|> prefix <|suffix|> suffix <|middle|> middle <|end|>
 

@@ -1,7 +1,7 @@
 r"""A watermark in the words themselves: green lists, and the test that finds them without the model.
 
-Before each token the previous one seeds a random number generator, which deals the vocabulary V into a green list of
-G = ⌊γ|V|⌋ tokens and a red rest. The writer adds δ to the logits of the green ones (eq-watermark-bias):
+Before each token the previous one seeds a random number generator, which deals the V tokens into a green list of
+G = ⌊γV⌋ tokens and a red rest. The writer adds δ to the logits of the green ones (eq-watermark-bias):
 
 .. math:: \tilde p_k \propto p_k \, e^{\delta \, [k \text{ is green}]}, \qquad
    P(\text{green}) = \frac{e^\delta q}{1 + (e^\delta - 1)\, q}, \quad q = \sum_{k \text{ green}} p_k
@@ -18,7 +18,7 @@ Source: Kirchenbauer, Geiping, Wen, Katz, Miers & Goldstein, "A Watermark for La
 soft rule, algorithm 2, with a hash of one previous token), where section 4 notes the repeated pairs. Seeds and lists are those
 of transformers' ``WatermarkLogitsProcessor`` with ``seeding_scheme="lefthash"``: seed = key · token, list = the first G of a
 random permutation, so that either side detects the other's text. Departure: γ in the test is the share that the lists really
-have, G/|V|, which differs from the asked one if γ|V| is not whole.
+have, G/V, which differs from the asked one if γV is not whole.
 """
 
 import math
@@ -39,7 +39,7 @@ class GreenLists:
     """The secret: which tokens are green after which.
 
     Attributes:
-        vocab_size: |V|.
+        vocab_size: V.
         ratio: γ, the share of green tokens that is asked for.
         key: the secret number; the default is the library's, known to everybody.
     """
@@ -64,7 +64,7 @@ class GreenLists:
 
     @property
     def share(self) -> float:
-        """The share of green tokens that the lists have, G/|V|: the chance of green under the null."""
+        """The share of green tokens that the lists have, G/V: the chance of green under the null."""
         return self.size / self.vocab_size
 
     def after(self, previous: Int[Tensor, "n"]) -> Bool[Tensor, "n vocab"]:
