@@ -1,0 +1,42 @@
+"""The shipped diffusion model of digits: what it draws is read by the judge, guided better than not, and varied."""
+
+import pytest
+import torch
+
+from companion.data import digits
+from companion.image.digits_model import NO_LABEL, draw_digits, load, untrained
+from companion.metrics.digit_judge import cnn_fid, recognised
+
+
+@pytest.fixture(scope="module")
+def drawn() -> dict[float, torch.Tensor]:
+    net, labels = load(), torch.arange(100) % 10
+    return {w: draw_digits(net, labels, torch.Generator().manual_seed(3), scale=w, steps=10) for w in (1.0, 2.0)}
+
+
+def test_guided_digits_are_read(drawn):
+    labels = torch.arange(100) % 10
+    assert recognised(drawn[2.0], labels).float().mean() >= 0.93
+
+
+def test_they_are_nearer_to_digits_than_noise_and_than_the_mean_digit(drawn):
+    """The distance of features to real digits, against two samplers that know less."""
+    real = digits("valid").images
+    blurred = real.mean(0, keepdim=True) + 0.3 * torch.randn(100, 1, 28, 28)
+    ours = cnn_fid(drawn[1.0], real)
+    assert ours < 0.3 * min(cnn_fid(blurred, real), cnn_fid(torch.randn(100, 1, 28, 28), real))
+
+
+def test_values_are_those_of_images(drawn):
+    assert drawn[1.0].shape == (100, 1, 28, 28)
+    assert drawn[1.0].abs().max() <= 1
+
+
+def test_without_a_label_it_draws_all_sorts():
+    images = draw_digits(load(), torch.full((40,), NO_LABEL), torch.Generator().manual_seed(1), steps=10)
+    seen = [int(recognised(images, torch.full((40,), digit)).sum()) for digit in range(10)]
+    assert sum(count > 0 for count in seen) >= 6
+
+
+def test_untrained_has_the_shipped_size():
+    assert sum(p.numel() for p in untrained().parameters()) == sum(p.numel() for p in load().parameters())
