@@ -1,0 +1,126 @@
+"""Milestones of generative AI as data: what appeared when, who wrote it, what it introduced, what it builds on.
+
+The date of a paper is the day of its first version on arXiv, of a report or a product the day on which it was announced. The
+year of a citation may be a later one: a paper of December is often cited by its conference. ``builds_on`` names the
+milestones of this list whose idea a work uses, as its authors describe it; the list is a choice, and another historian
+would choose otherwise. Each row has the key of its source in the book's bibliography.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+
+from companion.validate import check_choice
+
+FAMILIES = ("latent variables", "adversarial", "autoregressive", "diffusion")
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """One step of the history.
+
+    Attributes:
+        name: short, unique.
+        day: of the first public version.
+        authors: the first two, and how many others.
+        family: one of `FAMILIES`.
+        introduced: the idea, in a sentence.
+        key: of its source in ``book/references.bib``.
+        builds_on: names of earlier milestones.
+
+    Raises:
+        ValueError: an unknown family, or an empty text.
+    """
+
+    name: str
+    day: date
+    authors: str
+    family: str
+    introduced: str
+    key: str
+    builds_on: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_choice("family", self.family, FAMILIES)
+        for field in ("name", "authors", "introduced", "key"):
+            if not getattr(self, field).strip():
+                raise ValueError(f"{field}: got nothing for {self.name!r}, wanted a text")
+
+
+LATENT, ADVERSARIAL, AUTOREGRESSIVE, DIFFUSION = FAMILIES
+
+MILESTONES = (
+    Milestone("VAE", date(2013, 12, 20), "Kingma, Welling", LATENT,
+              "An encoder and a decoder trained together by a bound on the likelihood.", "kingma2013vae"),
+    Milestone("GAN", date(2014, 6, 10), "Goodfellow, Pouget-Abadie and 6 others", ADVERSARIAL,
+              "A generator trained by the judgement of a second network.", "goodfellow2014gan"),
+    Milestone("Attention", date(2014, 9, 1), "Bahdanau, Cho, Bengio", AUTOREGRESSIVE,
+              "A translator that learns which input words to look at for each output word.", "bahdanau2014neural"),
+    Milestone("Diffusion", date(2015, 3, 12), "Sohl-Dickstein, Weiss and 2 others", DIFFUSION,
+              "Data destroyed by noise in small steps, and a model that learns to undo each.",
+              "sohldickstein2015deep"),
+    Milestone("WaveNet", date(2016, 9, 12), "van den Oord, Dieleman and 7 others", AUTOREGRESSIVE,
+              "Sound written one sample at a time by dilated causal convolutions.", "oord2016wavenet"),
+    Milestone("WGAN", date(2017, 1, 26), "Arjovsky, Chintala, Bottou", ADVERSARIAL,
+              "A critic that measures a distance in place of a discriminator that decides.", "arjovsky2017wgan",
+              ("GAN",)),
+    Milestone("Transformer", date(2017, 6, 12), "Vaswani, Shazeer and 6 others", AUTOREGRESSIVE,
+              "A translator of attention alone, without recurrence.", "vaswani2017attention", ("Attention",)),
+    Milestone("VQ-VAE", date(2017, 11, 2), "van den Oord, Vinyals, Kavukcuoglu", LATENT,
+              "Latents from a learned list, so that images become sequences of symbols.", "oord2017neural",
+              ("VAE",)),
+    Milestone("GPT", date(2018, 6, 11), "Radford, Narasimhan and 2 others", AUTOREGRESSIVE,
+              "A transformer's decoder trained to continue text, then adapted to many tasks.", "radford2018gpt",
+              ("Transformer",)),
+    Milestone("StyleGAN", date(2018, 12, 12), "Karras, Laine, Aila", ADVERSARIAL,
+              "A generator that takes its latent as a style at every scale.", "karras2018stylegan", ("GAN",)),
+    Milestone("Score networks", date(2019, 7, 12), "Song, Ermon", DIFFUSION,
+              "The gradient of the noisy data's log-density, learned at many noise levels.", "song2019ncsn"),
+    Milestone("GPT-3", date(2020, 5, 28), "Brown, Mann and 29 others", AUTOREGRESSIVE,
+              "Scale: tasks learned from a few examples in the prompt, without new training.", "brown2020language",
+              ("GPT",)),
+    Milestone("DDPM", date(2020, 6, 19), "Ho, Jain, Abbeel", DIFFUSION,
+              "Diffusion trained by guessing the noise; images as good as those of GANs.", "ho2020ddpm",
+              ("Diffusion", "Score networks")),
+    Milestone("DALL-E", date(2021, 2, 24), "Ramesh, Pavlov and 6 others", AUTOREGRESSIVE,
+              "One transformer over text and then image tokens: a picture from a caption.", "ramesh2021dalle",
+              ("Transformer", "VQ-VAE", "GPT-3")),
+    Milestone("Latent diffusion", date(2021, 12, 20), "Rombach, Blattmann and 3 others", DIFFUSION,
+              "Diffusion in an autoencoder's latent space, at a fraction of the cost.", "rombach2021ldm",
+              ("VAE", "VQ-VAE", "DDPM")),
+    Milestone("Stable Diffusion", date(2022, 8, 22), "CompVis, Runway, Stability AI", DIFFUSION,
+              "The weights of a text-to-image model published for everybody.", "stability2022release",
+              ("Latent diffusion",)),
+    Milestone("ChatGPT", date(2022, 11, 30), "OpenAI", AUTOREGRESSIVE,
+              "A language model as a conversation, trained on people's preferences, open to the public.",
+              "openai2022chatgpt", ("GPT-3",)),
+    Milestone("Diffusion transformer", date(2022, 12, 19), "Peebles, Xie", DIFFUSION,
+              "A transformer in the U-Net's place, better the more compute it gets.", "peebles2022dit",
+              ("Transformer", "Latent diffusion")),
+)  # fmt: skip
+
+
+def milestone(name: str) -> Milestone:
+    """The milestone of that name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    check_choice("name", name, [m.name for m in MILESTONES])
+    return next(m for m in MILESTONES if m.name == name)
+
+
+def ancestors(name: str) -> tuple[Milestone, ...]:
+    """All that a milestone builds on, directly or through others, oldest first."""
+    found: set[str] = set()
+    waiting = list(milestone(name).builds_on)
+    while waiting:
+        parent = waiting.pop()
+        if parent not in found:
+            found.add(parent)
+            waiting += milestone(parent).builds_on
+    return tuple(m for m in MILESTONES if m.name in found)
+
+
+def years_between(earlier: str, later: str) -> float:
+    """The time from one milestone to another in years of 365.25 days; negative if the first is the later one."""
+    return (milestone(later).day - milestone(earlier).day).days / 365.25
