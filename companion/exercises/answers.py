@@ -5,12 +5,14 @@ ever, returns nothing, the wrong type or shape, NaN) becomes one sentence, a `Wr
 """
 
 import contextlib
+import copy
 import ctypes
 import io
+import math
 import threading
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -60,7 +62,7 @@ class Answer:
             Wrong: the function raises an error or returns ``None``.
             GaveUp: the function is a stub, or takes too long.
         """
-        copies = [value.detach().clone() if isinstance(value, Tensor) else value for value in inputs]
+        copies = [_copy(value) for value in inputs]
         keep = _Keep()
 
         def run() -> None:
@@ -102,6 +104,31 @@ class Answer:
             raise Wrong(f"got {bad} of {result.numel()} values that are {kind}, wanted finite numbers")
         return result
 
+    def numbers(self, *inputs: Any, count: int) -> tuple[float, ...]:
+        """The function's result, if it is so many plain, finite numbers.
+
+        Raises:
+            Wrong: it is something else.
+        """
+        result = self(*inputs)
+        if not isinstance(result, (tuple, list)) or len(result) != count:
+            raise Wrong(f"got {str(result)[:60]}, wanted {count} numbers, with commas between them")
+        return tuple(_number(value) for value in result)
+
+    def number(self, *inputs: Any) -> float:
+        """The function's result, if it is one plain, finite number."""
+        return _number(self(*inputs))
+
+    def tensors(self, *inputs: Any, shapes: Sequence[tuple[int, ...]]) -> tuple[Tensor, ...]:
+        """The function's results, if they are floating-point tensors of these shapes with finite values."""
+        result = self(*inputs)
+        if not isinstance(result, (tuple, list)) or len(result) != len(shapes):
+            raise Wrong(f"got {type(result).__name__}, wanted {len(shapes)} tensors, with a comma between them")
+        return tuple(
+            Answer(lambda one=one: one, self.call).tensor(shape=shape)
+            for one, shape in zip(result, shapes, strict=True)
+        )
+
     def _explain(self, error: BaseException) -> None:
         if isinstance(error, NotImplementedError):
             raise GaveUp(f"{self.call} is not written yet: put your code in place of `raise NotImplementedError`")
@@ -114,6 +141,22 @@ class Answer:
         where = f" in line {lines[-1]} of its cell" if lines else ""
         message = " ".join(str(error).split())[:200]
         raise Wrong(f"{self.call} raised {type(error).__name__}{where}: {message}")
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    return copy.deepcopy(value) if isinstance(value, (list, tuple, dict)) else value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, Tensor):
+        raise Wrong(f"got a tensor of shape {tuple(value.shape)}, wanted a plain number", "a tensor: take its .item()")
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise Wrong(f"got {type(value).__name__}, wanted a plain number")
+    if not math.isfinite(value):
+        raise Wrong(f"got {value}, wanted a finite number")
+    return float(value)
 
 
 class _Keep:

@@ -181,6 +181,21 @@ def compare(got: Tensor, wanted: Tensor, mistakes: Mapping[str, Tensor], *, atol
     raise Wrong(f"the values differ by up to {float((got - wanted).abs().max()):.3g}", name)
 
 
+def compare_numbers(got: float, wanted: float, mistakes: Mapping[str, float], *, rel: float = 1e-4) -> str:
+    """As `compare`, for one number; ``rel`` is how far apart equal numbers may be, as a share of the wanted one."""
+    if abs(got - wanted) <= rel * abs(wanted) + 1e-9:
+        return "the number agrees"
+    close = (name for name, value in mistakes.items() if abs(got - value) <= rel * abs(value) + 1e-9)
+    raise Wrong(f"got {got:.6g}, which is not it", next(close, ""))
+
+
+def same(got: Any, wanted: Any, mistakes: Mapping[str, Any]) -> str:
+    """As `compare`, for what is equal or not: words, whole numbers, lists of them."""
+    if got == wanted:
+        return "as it should be"
+    raise Wrong(f"got {str(got)[:60]}", next((name for name, value in mistakes.items() if got == value), ""))
+
+
 def sizes(generator: torch.Generator, count: int, low: int = 2, high: int = 9) -> list[int]:
     """Sizes for axes, no two alike, so that swapped axes show."""
     return (low + torch.randperm(high - low + 1, generator=generator)[:count]).tolist()
