@@ -12,7 +12,7 @@ a film of ``a`` equal frames; a film of any length and shape is a longer or shor
 """
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from companion.validate import check_count, check_shapes
@@ -70,8 +70,8 @@ def grid_positions(grid: Size3) -> Int[Tensor, "tokens 3"]:
 
 
 def pad_tokens(
-    lists: list[Float[Tensor, "_ features"]],
-) -> tuple[Float[Tensor, "batch tokens features"], Bool[Tensor, "batch tokens"]]:
+    lists: list[Shaped[Tensor, "_ features"]],
+) -> tuple[Shaped[Tensor, "batch tokens features"], Bool[Tensor, "batch tokens"]]:
     """Lists of unequal length in one tensor, filled up with zeros, and a mask that is True at what is real."""
     if not lists:
         raise ValueError("lists: got none, wanted at least one list of tokens")
