@@ -1,0 +1,96 @@
+r"""How far a measured share or mean can be trusted: intervals.
+
+- Wilson's interval for k successes in n trials (eq-bias-wilson): all shares p for which k/n lies within z standard errors,
+
+  .. math:: \frac{k/n + z^2/2n \;\pm\; z \sqrt{\frac{k}{n}\big(1 - \frac{k}{n}\big)/n + z^2/4n^2}}{1 + z^2/n}
+
+  It never leaves [0, 1] and does not shrink to nothing at k = 0, as k/n ± z standard errors does.
+- The bootstrap's percentile interval for any statistic: compute it again on samples drawn from the sample with
+  replacement, and take the middle 95 %. It knows the chance of the draw only: not a bias of the statistic, nor that
+  another training would have given another model.
+
+Sources: Wilson, "Probable inference, the law of succession, and statistical inference", JASA, 1927; Efron, "Bootstrap methods:
+another look at the jackknife", Annals of Statistics, 1979.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import torch
+from torch import Tensor
+
+from companion.validate import check_count, check_number
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A range that, made in this way again and again, holds the true value in ``level`` of all cases."""
+
+    low: float
+    high: float
+    level: float = 0.95
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+    @property
+    def width(self) -> float:
+        return self.high - self.low
+
+
+def wilson(successes: int, trials: int, *, level: float = 0.95) -> Interval:
+    """Wilson's interval for a share (eq-bias-wilson).
+
+    Raises:
+        ValueError: no trial, more successes than trials, or a level outside (0, 1).
+    """
+    check_count("trials", trials)
+    check_count("successes", successes, low=0, high=trials)
+    z = NormalDist().inv_cdf(0.5 + _level(level) / 2)
+    share = successes / trials
+    middle = share + z * z / (2 * trials)
+    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    scale = 1 + z * z / trials
+    return Interval(max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale), level)
+
+
+def bootstrap(
+    sample: Tensor,
+    statistic: Callable[[Tensor], Tensor],
+    generator: torch.Generator,
+    *,
+    resamples: int = 1000,
+    level: float = 0.95,
+) -> Interval:
+    """The percentile interval of a statistic.
+
+    Args:
+        sample: independent observations along the first axis, at least two.
+        statistic: ``statistic(sample)``, one number.
+        generator: of the resamples.
+        resamples: how often to draw.
+        level: the share of resamples that the interval holds.
+
+    Raises:
+        ValueError: fewer than two observations, or a statistic that is not one number.
+    """
+    check_count("observations", len(sample), low=2)
+    check_count("resamples", resamples)
+    rows = torch.randint(len(sample), (resamples, len(sample)), generator=generator)
+    values = [torch.as_tensor(statistic(sample[row])) for row in rows]
+    if values[0].numel() != 1:
+        raise ValueError(f"statistic: got shape {tuple(values[0].shape)}, wanted one number")
+    tail = (1 - _level(level)) / 2
+    low, high = torch.stack([value.double().reshape(()) for value in values]).quantile(
+        torch.tensor([tail, 1 - tail], dtype=torch.float64)
+    )
+    return Interval(float(low), float(high), level)
+
+
+def _level(level: float) -> float:
+    check_number("level", level, low=0, high=1, open_low=True)
+    if level == 1:
+        raise ValueError("level: got 1, wanted a number below 1: only the whole line is certain")
+    return level
