@@ -37,7 +37,7 @@ lessons: $(STAMP) ## run the lessons in place and store their outputs; ONLY=3_03
 sweep: $(STAMP) ## run every lesson with SEEDS=3 seeds and tabulate which claims hold; ONLY=3_03 for some
 	$(RUNNER) sweep --seeds $(or $(SEEDS),3) $(ONLY)
 
-bench: $(STAMP) ## speed against transformers, x-transformers and diffusers; the ratios go to the status page
+bench: $(STAMP) ## against transformers, x-transformers, diffusers and nanoGPT's recipe; the results go to the status page
 	$(BIN)/python -m tests.benchmarks
 
 test: lint ## everything that CI proves

@@ -1,6 +1,7 @@
 """What Sphinx makes from the course's own files: tables of lessons, of runs and of versions, and links from the API.
 
-Directives: ``lesson-table``, ``run-table``, ``claim-table``, ``bench-table``, ``version-table``, ``api-rooms``.
+Directives: ``lesson-table``, ``run-table``, ``claim-table``, ``bench-table``, ``quality-table``,
+``version-table``, ``api-rooms``.
 Each function of the API gets a line that names the lessons in which it is taught, found in the lessons' imports.
 """
 
@@ -152,6 +153,25 @@ class BenchTable(Generated):
         return f"Last run: {kept['run']}.\n\n" + rows(header, body)
 
 
+class QualityTable(Generated):
+    """How good the course's models are beside others' at equal parameters and time, as `make bench` last measured."""
+
+    def text(self) -> str:
+        body = [
+            [
+                *(row["what"], row["against"], f"{row['ours_nats']:.2f}", f"{row['theirs_nats']:.2f}"),
+                *(
+                    f"**{row['lower']:.2f}**",
+                    f"{row['ours_seconds']} s",
+                    f"{row['theirs_seconds']} s",
+                    f"{row['wanted']:g}",
+                ),
+            ]
+            for row in table_of(BOOK / "benchmarks.json").get("quality", [])
+        ]
+        return rows(["Work", "Against", "Nats here", "Nats there", "Lower by", "Here", "There", "Goal"], body)
+
+
 class VersionTable(Generated):
     """What the book was built with."""
 
@@ -256,6 +276,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("run-table", RunTable)
     app.add_directive("claim-table", ClaimTable)
     app.add_directive("bench-table", BenchTable)
+    app.add_directive("quality-table", QualityTable)
     app.add_directive("version-table", VersionTable)
     app.add_directive("api-rooms", ApiRooms)
     app.connect("autodoc-process-docstring", as_restructured_text)

@@ -247,12 +247,14 @@ class MultiHeadAttention(nn.Module):
     @staticmethod
     def _split(x: Tensor, heads: int) -> Tensor:
         batch, n, width = x.shape
+        if n == 1:  # one new position: the same numbers in the same order, so nothing need be transposed
+            return x.view(batch, heads, 1, width // heads)
         return x.view(batch, n, heads, width // heads).transpose(1, 2)  # (batch, heads, n, head width)
 
     @staticmethod
     def _merge(x: Tensor) -> Tensor:
         batch, heads, n, d = x.shape
-        return x.transpose(1, 2).reshape(batch, n, heads * d)
+        return x.reshape(batch, 1, heads * d) if n == 1 else x.transpose(1, 2).reshape(batch, n, heads * d)
 
 
 def _check_bool(name: str, mask: Tensor) -> None:

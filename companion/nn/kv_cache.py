@@ -68,10 +68,10 @@ class KVCache:
             if store is not None:
                 larger[:, :, : self.length] = store[:, :, : self.length]
             store = larger
-        store[:, :, self.length : end] = new.detach()
+        store.narrow(2, self.length, new.shape[2]).copy_(new.detach())
         return store
 
     def _stored(self, store: Tensor | None) -> Tensor:
         if store is None:
             raise ValueError("KVCache: got an empty cache, wanted one to which something was appended")
-        return store[:, :, : self.length]
+        return store.narrow(2, 0, self.length)

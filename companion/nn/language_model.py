@@ -133,7 +133,7 @@ def check_tokens(input_ids: Tensor, past_key_values: Sequence[KVCache] | None, v
     check_shapes(input_ids=(input_ids, "batch n"))
     if input_ids.dtype not in (torch.int64, torch.int32):
         raise ValueError(f"input_ids: got {input_ids.dtype}, wanted int64 token numbers")
-    low, high = torch.aminmax(input_ids)
+    low, high = (int(bound) for bound in torch.aminmax(input_ids))
     if low < 0 or high >= vocab_size:
         raise ValueError(f"input_ids: got numbers from {low} to {high}, wanted 0 to {vocab_size - 1}")
     if past_key_values is None:

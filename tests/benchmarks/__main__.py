@@ -1,4 +1,7 @@
-"""Run the benchmarks and keep their ratios for the status page: ``python -m tests.benchmarks`` (`make bench`)."""
+"""Run the benchmarks and keep what they measure for the status page: ``python -m tests.benchmarks [NAME]`` (`make bench`).
+
+With a name only the files whose names contain it are run, and only their rows are replaced.
+"""
 
 import json
 import os
@@ -13,6 +16,7 @@ KEPT = ROOT / "book" / "benchmarks.json"
 
 
 def main() -> int:
+    only = sys.argv[1] if len(sys.argv) > 1 else ""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         # Without the test suite's options: its run-time shape checks would be timed with our side, and only with ours.
@@ -22,7 +26,7 @@ def main() -> int:
                 "-o",
                 "timeout=0",
                 f"--benchmark-json={report}",
-                *sorted(map(str, ROOT.glob("tests/benchmarks/bench_*.py"))),
+                *sorted(map(str, ROOT.glob(f"tests/benchmarks/bench_*{only}*.py"))),
             ),
         ]
         failed = subprocess.run(command, cwd=ROOT, env={**os.environ, "TQDM_DISABLE": "1"}).returncode
@@ -30,10 +34,22 @@ def main() -> int:
             return failed
         measured = json.loads(report.read_text(encoding="utf-8"))["benchmarks"]
     rows = [row["extra_info"] for row in measured]
-    KEPT.write_text(json.dumps({"run": time.strftime("%Y-%m-%d"), "rows": rows}, indent=1) + "\n", encoding="utf-8")
+    kept = json.loads(KEPT.read_text(encoding="utf-8")) if only else {"rows": [], "quality": []}
+    for kind, key in (("rows", "ratio"), ("quality", "lower")):
+        new = [row for row in rows if key in row]
+        same = {(row["what"], row["against"]) for row in new}
+        kept[kind] = [row for row in kept.get(kind, []) if (row["what"], row["against"]) not in same] + new
+    kept["run"] = time.strftime("%Y-%m-%d")
+    KEPT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     for row in rows:
-        mark = "" if row["ratio"] >= row["wanted"] else f"  (wanted {row['wanted']})"
-        print(f"{row['ratio']:5.2f} × {row['against']:15} {row['low']:5.2f}–{row['high']:.2f}  {row['what']}{mark}")
+        measure = "ratio" if "ratio" in row else "lower"
+        mark = "" if row[measure] >= row["wanted"] else f"  (wanted {row['wanted']})"
+        how = (
+            f"{row['ratio']:5.2f} × {row['low']:5.2f}–{row['high']:.2f}"
+            if measure == "ratio"
+            else f"{row['lower']:5.3f} nats lower"
+        )
+        print(f"{how}  {row['against']:15} {row['what']}{mark}")
     return 0
 
 
