@@ -1,0 +1,76 @@
+"""What a kilowatt-hour of electricity emits in each country, from the table that the package ``codecarbon`` carries.
+
+The numbers are grams of carbon dioxide equivalents for a kilowatt-hour generated, a mean over a year, most of 2022 or 2023.
+A mean hides hours and regions; what a further kilowatt-hour causes (the marginal plant) can be far from it. The table goes
+back to Our World in Data and Ember. One country of it has exactly 0, where nothing was counted: it is left out.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+
+from companion.data.carriers import carrier_file
+
+LICENSE = "MIT"
+SOURCE = "codecarbon's global_energy_mix.json, after Our World in Data and Ember"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The electricity of a country.
+
+    Attributes:
+        code: ISO 3166's three letters.
+        country: the name.
+        grams_per_kwh: grams of CO2 equivalents for a kilowatt-hour.
+        low_carbon: the share that comes from nuclear power and renewables.
+        year: of the numbers.
+    """
+
+    code: str
+    country: str
+    grams_per_kwh: float
+    low_carbon: float
+    year: int
+
+
+@cache
+def grids() -> tuple[Grid, ...]:
+    """All countries of the table, the cleanest first.
+
+    Raises:
+        MissingCarrier: ``codecarbon`` is not installed.
+        CorruptFile: its table is not the known one.
+    """
+    file = carrier_file(
+        "codecarbon",
+        "data/private_infra/global_energy_mix.json",
+        "8f1053800210aa07cc6019cc422b0d34f47dd092f6351dd873445c2b8199a107",
+        distribution="codecarbon",
+        extra="carbon",
+    )
+    table = json.loads(file.read_text(encoding="utf-8"))
+    found = [
+        Grid(
+            code,
+            row["country_name"],
+            float(row["carbon_intensity"]),
+            row["low_carbon_TWh"] / row["total_TWh"],
+            int(row["year"]),
+        )
+        for code, row in table.items()
+        if row["carbon_intensity"] > 0
+    ]
+    return tuple(sorted(found, key=lambda grid: grid.grams_per_kwh))
+
+
+def grid(code: str) -> Grid:
+    """The electricity of one country, by its three letters, such as ``"FRA"``.
+
+    Raises:
+        ValueError: a code that the table does not have.
+    """
+    for one in grids():
+        if one.code == code:
+            return one
+    raise ValueError(f"code: got {code!r}, wanted one of the {len(grids())} ISO codes of three letters, such as 'FRA'")

@@ -1,0 +1,44 @@
+"""The table of grids: what is in it, against codecarbon's own reading of it."""
+
+import pytest
+
+from companion.data.energy_mix import grid, grids
+
+
+def test_the_table_has_nearly_all_countries_sorted() -> None:
+    values = [one.grams_per_kwh for one in grids()]
+    assert len(values) == 212
+    assert values == sorted(values)
+    assert 0 < values[0] < 30
+    assert values[-1] > 1000
+    assert len({one.code for one in grids()}) == 212
+
+
+def test_a_zero_that_means_missing_is_left_out() -> None:
+    """The carrier has 0 g for the Central African Republic: no grid emits nothing over its plants' lives."""
+    assert all(one.code != "CAF" for one in grids())
+
+
+def test_shares_are_shares_and_clean_grids_have_little_fossil() -> None:
+    assert all(0 <= one.low_carbon <= 1.001 for one in grids())
+    assert grid("FRA").low_carbon > 0.85
+    assert grid("FRA").grams_per_kwh < grid("DEU").grams_per_kwh < grid("POL").grams_per_kwh
+
+
+def test_unknown_code() -> None:
+    with pytest.raises(ValueError, match="FR"):
+        grid("FR")
+
+
+@pytest.mark.parametrize("code", ["FRA", "DEU", "IND", "NZL"])
+def test_parity_with_codecarbon(code: str) -> None:
+    """One kilowatt-hour emits what the package's own offline code says."""
+    pytest.importorskip("codecarbon")
+    from codecarbon.core.emissions import Emissions
+    from codecarbon.core.units import Energy
+    from codecarbon.external.geography import GeoMetadata
+    from codecarbon.input import DataSource
+
+    place = GeoMetadata(country_iso_code=code, country_name=grid(code).country, region=None)
+    kilograms = Emissions(DataSource()).get_private_infra_emissions(Energy.from_energy(kWh=1.0), place)
+    assert grid(code).grams_per_kwh == pytest.approx(1000 * kilograms, rel=1e-6)
