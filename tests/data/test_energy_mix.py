@@ -16,7 +16,7 @@ def test_the_table_has_nearly_all_countries_sorted() -> None:
 
 def test_a_zero_that_means_missing_is_left_out() -> None:
     """The carrier has 0 g for the Central African Republic: no grid emits nothing over its plants' lives."""
-    assert all(one.code != "CAF" for one in grids())
+    assert all(one.country != "Central African Republic" for one in grids())
 
 
 def test_shares_are_shares_and_clean_grids_have_little_fossil() -> None:
