@@ -16,6 +16,7 @@ Departures: ln N and ln D are centred before the fit, which changes its path but
 few points of the paper's grid, not from all 4,500.
 """
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -154,16 +155,25 @@ def bootstrap(
 ) -> list[ScalingLaw]:
     """The law fitted again to points drawn with replacement, ``resamples`` times; the spread is the fit's uncertainty.
 
-    A draw in which fewer than two different N or D are left is drawn again. Arguments and errors as for `fit_law`.
+    A draw in which fewer than three different N or D are left, or whose best constants are too large for a number, is drawn
+    again. Arguments and errors as for `fit_law`.
+
+    Raises:
+        ValueError: also if a hundred times as many draws are not enough.
     """
     check_count("resamples", resamples)
     points = _points(parameters, tokens, losses)
-    laws = []
-    while len(laws) < resamples:
+    laws: list[ScalingLaw] = []
+    for _ in range(100 * resamples):
         chosen = points[:, torch.randint(points.shape[1], (points.shape[1],), generator=generator)]
         if chosen[0].unique().numel() >= 3 and chosen[1].unique().numel() >= 3:
-            laws.append(_best_of(chosen, delta, starts).law)
-    return laws
+            with contextlib.suppress(OverflowError):
+                laws.append(_best_of(chosen, delta, starts).law)
+        if len(laws) == resamples:
+            return laws
+    raise ValueError(
+        f"points: got {len(laws)} laws from {100 * resamples} draws, wanted {resamples}: too few or too alike"
+    )
 
 
 def interval(values: Sequence[float], share: float = 0.9) -> tuple[float, float]:

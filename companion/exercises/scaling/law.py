@@ -1,0 +1,335 @@
+"""The checks of exercises 3.8.2 to 3.8.5: the best split, the fit's objective, what growth brings, and models that are served.
+
+Right values are found by search (the lowest loss, or the lowest cost, over a fine grid of sizes) and by torch's Huber loss,
+not by the formulas that the exercises ask for.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from companion.exercises.answers import Answer, Wrong
+from companion.exercises.checking import Exercise, Property, compare_numbers
+from companion.scaling.laws import ScalingLaw
+
+
+def _uniform(g: Generator, low: float, high: float) -> float:
+    return low + (high - low) * float(torch.rand((), generator=g, dtype=torch.float64))
+
+
+def _law(g: Generator) -> ScalingLaw:
+    """Constants like published ones, with exponents that are clearly different."""
+    alpha = round(_uniform(g, 0.28, 0.36), 3)
+    return ScalingLaw(
+        round(_uniform(g, 1.5, 1.9), 3),
+        round(_uniform(g, 300, 600), 1),
+        alpha,
+        round(_uniform(g, 900, 2500), 1),
+        round(alpha * _uniform(g, 1.15, 1.35), 3),
+    )
+
+
+def _constants(law: ScalingLaw) -> tuple[float, ...]:
+    return law.E, law.A, law.alpha, law.B, law.beta
+
+
+def _lowest(cost: Callable[[Tensor], Tensor], low: float, high: float) -> float:
+    """Where a function of N with one valley is lowest between two sizes, on a grid of ln N that closes in."""
+    a, b = math.log(low), math.log(high)
+    for _ in range(6):
+        x = torch.linspace(a, b, 2001, dtype=torch.float64)
+        best = int(cost(x.exp()).nan_to_num(nan=torch.inf).argmin())
+        a, b = float(x[max(0, best - 1)]), float(x[min(2000, best + 1)])
+    return math.exp((a + b) / 2)
+
+
+def _best_size(law: ScalingLaw, compute: float) -> float:
+    return _lowest(lambda n: law.loss(n, compute / 6 / n), 1e3, 1e16)
+
+
+def _budget(g: Generator) -> float:
+    return 10 ** _uniform(g, 19, 25)
+
+
+def _pair(answer: Answer, *inputs: float) -> tuple[float, float]:
+    n, d = answer.numbers(*inputs, count=2)
+    if n <= 0 or d <= 0:
+        raise Wrong(f"got N = {n:g} and D = {d:g}, wanted both above zero")
+    return n, d
+
+
+# 3.8.2
+
+
+def _split_spends(answer: Answer, g: Generator) -> str:
+    law, compute = _law(g), _budget(g)
+    n, d = _pair(answer, *_constants(law), compute)
+    return compare_numbers(
+        6 * n * d,
+        compute,
+        {"C = N D, without the six": 6 * compute, "only N D of a forward pass: C = 2 N D": 3 * compute},
+    )
+
+
+def _split_best(answer: Answer, g: Generator) -> str:
+    law, compute = _law(g), _budget(g)
+    n, d = _pair(answer, *_constants(law), compute)
+    return _split_ratio(law, n * d, n)
+
+
+def _split_ratio(law: ScalingLaw, pairs: float, n: float) -> str:
+    """The size is judged for the pairs N D that the answer spends, so that a forgotten six does not count twice."""
+    wanted = _lowest(lambda size: law.loss(size, pairs / size), 1e2, 1e16)
+    total, swapped = law.alpha + law.beta, pairs ** (law.alpha / (law.alpha + law.beta))
+    right = pairs ** (law.beta / total)
+    g = wanted / right
+    plain = (law.A / law.B) ** (1 / total)
+    mistakes = {
+        "the exponents of N and D are swapped": g * swapped,
+        "G is missing: the prices A and B count too": right,
+        "G is turned over": right / g,
+        "G without the exponents in it: slopes are equal at the best split, not prices": plain * right,
+        "N and D grow alike: that is a rule of thumb, not this law": math.sqrt(pairs),
+    }
+    return compare_numbers(n, wanted, mistakes, rel=1e-3)
+
+
+def _split_growth(answer: Answer, g: Generator) -> str:
+    law, compute = _law(g), _budget(g)
+    small, large = (_pair(answer, *_constants(law), c)[0] for c in (compute, 100 * compute))
+    wanted = _best_size(law, 100 * compute) / _best_size(law, compute)
+    total = law.alpha + law.beta
+    mistakes = {
+        "the exponents of N and D are swapped": 100 ** (law.alpha / total),
+        "N and D grow alike: that is a rule of thumb, not this law": 10.0,
+    }
+    return compare_numbers(large / small, wanted, mistakes, rel=1e-3)
+
+
+# 3.8.3
+
+
+def _runs(law: ScalingLaw, g: Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """theta, N, D and the losses that the law gives."""
+    count = int(torch.randint(6, 12, (), generator=g))
+    n = 10 ** (6 + 3 * torch.rand(count, generator=g, dtype=torch.float64))
+    d = 10 ** (8 + 3 * torch.rand(count, generator=g, dtype=torch.float64))
+    theta = torch.tensor([math.log(law.A), law.alpha, math.log(law.B), law.beta, math.log(law.E)], dtype=torch.float64)
+    return theta, n, d, law.loss(n, d)
+
+
+def _even(g: Generator) -> ScalingLaw:
+    """One exponent for both: what another property judges does not count twice."""
+    law = _law(g)
+    return ScalingLaw(law.E, law.A, law.alpha, law.B, law.alpha)
+
+
+def _objective_zero(answer: Answer, g: Generator) -> str:
+    theta, n, d, losses = _runs(_law(g), g)
+    got = answer.tensor(theta, n, d, losses, 1e-3, shape=())
+    if abs(float(got)) < 1e-10:
+        # Zero must come from agreement: other constants must cost something.
+        if float(answer.tensor(theta + 0.1, n, d, losses, 1e-3, shape=())) < 1e-6:
+            raise Wrong("wrong constants cost nothing, too", "the losses are not used")
+        return "the true constants cost nothing"
+    raise Wrong(f"the true constants cost {float(got):.3g}", "a term of the law is wrong: look at each letter")
+
+
+def _objective_of(g: Generator, spread: float) -> tuple[tuple, Tensor, dict[str, Tensor]]:
+    theta, n, d, true = _runs(_even(g), g)
+    off = spread * (2 * torch.rand(len(n), generator=g, dtype=torch.float64) - 1)
+    losses = true * off.exp()
+    delta = 1e-3
+    each = F.huber_loss(true.log(), losses.log(), delta=delta, reduction="none")
+    mistakes = {
+        "the mean over the runs, not their sum": each.mean(),
+        "losses are compared, not their logarithms": F.huber_loss(true, losses, delta=delta, reduction="sum"),
+        "the square without its half, or without the straight part": 0.5 * off.square().sum(),
+        "the absolute error at every size": delta * off.abs().sum(),
+    }
+    return (theta, n, d, losses, delta), each.sum(), mistakes
+
+
+def _objective_small(answer: Answer, g: Generator) -> str:
+    inputs, wanted, mistakes = _objective_of(g, 8e-4)
+    got = float(answer.tensor(*inputs, shape=()))
+    return compare_numbers(got, float(wanted), {name: float(value) for name, value in mistakes.items()}, rel=1e-3)
+
+
+def _objective_large(answer: Answer, g: Generator) -> str:
+    inputs, wanted, mistakes = _objective_of(g, 0.2)
+    got = float(answer.tensor(*inputs, shape=()))
+    return compare_numbers(got, float(wanted), {name: float(value) for name, value in mistakes.items()}, rel=1e-3)
+
+
+# 3.8.4
+
+NAMES = ("the best N", "the best D", "tokens for each parameter", "what is left above E")
+
+
+def _growth(g: Generator) -> tuple[float, float, float, tuple[float, ...]]:
+    law, factor = _law(g), round(_uniform(g, 5, 200))
+    small, large = (_best_size(law, c) for c in (1e21, 1e21 * factor))
+    n = large / small
+    d = factor / n
+    left = (law.loss(large, factor * 1e21 / 6 / large) - law.E) / (law.loss(small, 1e21 / 6 / small) - law.E)
+    return law.alpha, law.beta, factor, (n, d, d / n, float(left))
+
+
+def _growth_form(answer: Answer, g: Generator) -> str:
+    said = {answer.numbers(*_growth(g)[:3], count=4) for _ in range(2)}
+    if len(said) == 1:
+        raise Wrong("got the same four numbers twice", "numbers where formulas in alpha, beta and the factor belong")
+    return "got four numbers, wanted four numbers"
+
+
+def _growth_part(which: int, points: int) -> Property:
+    def test(answer: Answer, g: Generator) -> str:
+        alpha, beta, factor, true = _growth(g)
+        total = alpha + beta
+        mistakes = [
+            {"N and D are swapped": true[1], "all of the compute goes into N": factor, "both grow alike": factor**0.5},
+            {"N and D are swapped": true[0], "all of the compute goes into D": factor, "both grow alike": factor**0.5},
+            {"the ratio is turned over": 1 / true[2], "the ratio is taken for a constant": 1.0},
+            {
+                "the exponent of one price alone": factor**-alpha,
+                "the exponent of the other price alone": factor**-beta,
+                "the two exponents added up": factor**-total,
+                "more compute leaves less, not more": 1 / true[3],
+            },
+        ][which]
+        return compare_numbers(answer.numbers(alpha, beta, factor, count=4)[which], true[which], mistakes, rel=0.005)
+
+    return Property(NAMES[which], points, test, after=True)
+
+
+# 3.8.5
+
+
+def _service(g: Generator) -> tuple[ScalingLaw, float, float]:
+    law = _law(g)
+    loss = float(law.optimum(_budget(g)).loss)
+    return law, loss, 10 ** _uniform(g, 11, 13.5)
+
+
+def _tokens_for(law: ScalingLaw, n: Tensor, loss: float) -> Tensor:
+    left = loss - law.E - law.A / n**law.alpha
+    return torch.where(left > 0, (law.B / left.clamp(min=1e-300)) ** (1 / law.beta), torch.nan)
+
+
+def _total(law: ScalingLaw, loss: float, served: float) -> float:
+    """The least operations, by search over sizes."""
+    least = (law.A / (loss - law.E)) ** (1 / law.alpha)
+
+    def cost(n: Tensor) -> Tensor:
+        return 6 * n * _tokens_for(law, n, loss) + 2 * n * served
+
+    n = _lowest(cost, least * 1.0001, least * 1e6)
+    return float(cost(torch.tensor(n, dtype=torch.float64)))
+
+
+def _serve_reaches(answer: Answer, g: Generator) -> str:
+    law, loss, served = _service(g)
+    n, d = _pair(answer, *_constants(law), loss, served)
+    got = float(law.loss(n, d))
+    mistakes = {
+        "the promised loss is taken for what is left above E": law.E + loss,
+        "N and D are swapped": float(law.loss(d, n)),
+    }
+    return compare_numbers(got, loss, mistakes, rel=1e-4)
+
+
+def _serve_nothing(answer: Answer, g: Generator) -> str:
+    law, loss, _ = _service(g)
+    n, d = _pair(answer, *_constants(law), loss, 0.0)
+    _reached(law, n, d, loss)
+    if 6 * n * d <= 1.002 * _total(law, loss, 0.0):
+        return "the cheapest training"
+    raise Wrong(
+        f"a training of {_total(law, loss, 0.0) / (6 * n * d):.0%} of this compute reaches the loss as well", ""
+    )
+
+
+def _serve_much(answer: Answer, g: Generator) -> str:
+    law, loss, served = _service(g)
+    n, d = _pair(answer, *_constants(law), loss, served)
+    _reached(law, n, d, loss)
+    cost, best = 6 * n * d + 2 * n * served, _total(law, loss, served)
+    if cost <= 1.002 * best:
+        return "no size is cheaper"
+    training = law.optimum(law.compute_for(loss))
+    six = _cheapest(law, loss, 3 * served)
+    name = next(
+        (
+            name
+            for name, size in {
+                "the cheapest training, as if nothing were served": training.parameters,
+                "a served token counted like a trained one, forward and backward": six,
+            }.items()
+            if abs(n / size - 1) < 0.01
+        ),
+        "",
+    )
+    raise Wrong(f"another size costs {best / cost:.1%} of it", name)
+
+
+def _cheapest(law: ScalingLaw, loss: float, served: float) -> float:
+    least = (law.A / (loss - law.E)) ** (1 / law.alpha)
+    return _lowest(lambda n: 6 * n * _tokens_for(law, n, loss) + 2 * n * served, least * 1.0001, least * 1e6)
+
+
+def _serve_smaller(answer: Answer, g: Generator) -> str:
+    law, loss, served = _service(g)
+    sizes = [_pair(answer, *_constants(law), loss, s)[0] for s in (0.0, served, 30 * served)]
+    if sizes[0] > sizes[1] > sizes[2]:
+        return "more use, a smaller model"
+    kind = "as if nothing were served" if sizes[0] == sizes[1] == sizes[2] else "more use asks for a larger model"
+    raise Wrong(f"for more and more use got N = {', '.join(f'{n:.3g}' for n in sizes)}", kind)
+
+
+def _reached(law: ScalingLaw, n: float, d: float, loss: float) -> None:
+    if abs(float(law.loss(n, d)) / loss - 1) > 1e-3:
+        raise Wrong("the promised loss is not reached, so the cost does not count", "")
+
+
+EXERCISES = (
+    Exercise(
+        "3.8.2",
+        "best_split(E, A, alpha, B, beta, compute)",
+        (
+            Property("the compute is spent", 4, _split_spends),
+            Property("no other split has a lower loss", 9, _split_best),
+            Property("how N grows with the compute", 6, _split_growth),
+        ),
+    ),
+    Exercise(
+        "3.8.3",
+        "objective(theta, N, D, L, delta)",
+        (
+            Property("the true constants cost nothing", 6, _objective_zero),
+            Property("small errors", 7, _objective_small),
+            Property("large errors", 6, _objective_large),
+        ),
+    ),
+    Exercise(
+        "3.8.4",
+        "predict(alpha, beta, factor)",
+        (
+            Property("four numbers that depend on the law", 2, _growth_form),
+            *(_growth_part(which, points) for which, points in enumerate((5, 4, 4, 5))),
+        ),
+    ),
+    Exercise(
+        "3.8.5",
+        "cheapest(E, A, alpha, B, beta, loss, served)",
+        (
+            Property("the promised loss is reached", 5, _serve_reaches),
+            Property("with nothing to serve", 6, _serve_nothing),
+            Property("with much to serve", 8, _serve_much),
+            Property("more use, a smaller model", 3, _serve_smaller),
+        ),
+    ),
+)
