@@ -5,7 +5,7 @@ teacher, Meng et al., "On Distillation of Guided Diffusion Models", arXiv:2210.0
 deterministic step (eq-realtime-jump) of `companion.future.jumps` can be solved for the picture. Whoever wants to come from
 x_t to a given x_s in a single step has to answer
 
-- :math:`\tilde x_0 = \frac{x_s - \rho\, x_t}{\alpha_s - \rho\, \alpha_t}, \; \rho = \sigma_s / \sigma_t` (eq-realtime-target)
+- :math:`\tilde x_0 = \frac{x_s - \rho\, x_t}{\alpha_s - \rho\, \alpha_t}, \; \rho = \sigma_s / \sigma_t` (eq-realtime-distil)
 
 The teacher walks from t to s in k small steps; the student is asked for that answer, and pays
 
@@ -36,7 +36,7 @@ def answer_for(
     t: Int[Tensor, "n"],
     s: Int[Tensor, "n"],
 ) -> Float[Tensor, "n ..."]:
-    """The guess at the data that takes x_t to x_s in one `jump` (eq-realtime-target)."""
+    """The guess at the data that takes x_t to x_s in one `jump` (eq-realtime-distil)."""
     check_steps(schedule, x_t, t, s)
     (alpha_t, sigma_t), (alpha_s, sigma_s) = shares(schedule, t, x_t), shares(schedule, s, x_t)
     return (x_s - sigma_s / sigma_t * x_t) / (alpha_s - sigma_s / sigma_t * alpha_t)
