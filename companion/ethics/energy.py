@@ -1,10 +1,10 @@
 r"""From operations to joules to grams of carbon dioxide, each step with its unit.
 
-- energy (eq-energy-joules): :math:`E = P\, t`; a kilowatt-hour is 3.6 million joules
-- carbon (eq-energy-grams): :math:`m = E \cdot \mathrm{PUE} \cdot I`, with the grid's intensity I in grams for a
+- energy (eq-energy-chain): :math:`E = P\, t`; a kilowatt-hour is 3.6 million joules
+- carbon (eq-energy-chain): :math:`m = E \cdot \mathrm{PUE} \cdot I`, with the grid's intensity I in grams for a
   kilowatt-hour. PUE is what a data centre uses for each unit that reaches its computers, at least 1. It is applied *once*: a
   published energy may hold it already
-- price of an operation (eq-energy-price): :math:`\varepsilon = E / C`, joules for one floating-point operation
+- price of an operation (eq-energy-chain): :math:`\varepsilon = E / C`, joules for one floating-point operation
 
 `Meter` measures a block of code. Where the machine has counters of energy (Intel's RAPL, under ``/sys/class/powercap``, often
 readable by the administrator only, and absent in virtual machines) it reads them; they count the whole processor, other
@@ -45,7 +45,7 @@ class Energy:
 
     @classmethod
     def from_power(cls, watts: float, seconds: float) -> "Energy":
-        """eq-energy-joules."""
+        """eq-energy-chain."""
         check_number("watts", watts, low=0)
         check_number("seconds", seconds, low=0)
         return cls(watts * seconds)
@@ -55,7 +55,7 @@ class Energy:
         return self.joules / JOULES_PER_KWH
 
     def grams(self, grams_per_kwh: float, *, pue: float = 1.0) -> float:
-        """Carbon dioxide equivalents (eq-energy-grams).
+        """Carbon dioxide equivalents (eq-energy-chain).
 
         Args:
             grams_per_kwh: the grid's intensity.
@@ -66,7 +66,7 @@ class Energy:
         return self.kwh * pue * grams_per_kwh
 
     def per_operation(self, operations: float) -> float:
-        """Joules for one operation (eq-energy-price)."""
+        """Joules for one operation (eq-energy-chain)."""
         check_number("operations", operations, low=0, open_low=True)
         return self.joules / operations
 

@@ -5,8 +5,8 @@ model draws when asked for c.
 
 - amplification (eq-bias-amplification): :math:`A = \frac1C \sum_c \operatorname{sign}(s_c - \tfrac12)\,(\hat s_c - s_c)`:
   positive if majorities grow. After Zhao et al., arXiv:1707.09457, who average over what each class is skewed towards.
-- parity gap (eq-bias-gap): :math:`\max_c \hat s_c - \min_c \hat s_c`: zero if every class has the same share.
-- fidelity gap (eq-bias-fidelity): :math:`\frac1C \sum_c |\hat s_c - s_c|`: zero if the model draws what the data have.
+- parity gap (eq-bias-gaps): :math:`\max_c \hat s_c - \min_c \hat s_c`: zero if every class has the same share.
+- fidelity gap (eq-bias-gaps): :math:`\frac1C \sum_c |\hat s_c - s_c|`: zero if the model draws what the data have.
 - what guidance does (eq-bias-guidance): sampling from :math:`p(x)^{1-w}\, p(x \mid c)^w` has the odds :math:`o_c^w / o^{w-1}`,
   with :math:`o_c` the odds in class c and o those over all: w = 1 keeps them, w > 1 takes every majority further.
 - weights (eq-bias-weights): :math:`p(c)\, p(a) / p(c, a)` for each example: with them class and attribute are independent, and
@@ -46,13 +46,13 @@ def amplification(data: Float[Tensor, "classes"], drawn: Float[Tensor, "classes"
 
 
 def parity_gap(drawn: Float[Tensor, "classes"]) -> float:
-    """The difference between the classes with the highest and the lowest share (eq-bias-gap)."""
+    """The difference between the classes with the highest and the lowest share (eq-bias-gaps)."""
     check_shapes(drawn=(drawn, "classes"))
     return float(drawn.max() - drawn.min())
 
 
 def fidelity_gap(data: Float[Tensor, "classes"], drawn: Float[Tensor, "classes"]) -> float:
-    """The mean distance of a class's share from its share in the data (eq-bias-fidelity)."""
+    """The mean distance of a class's share from its share in the data (eq-bias-gaps)."""
     check_shapes(data=(data, "classes"), drawn=(drawn, "classes"))
     return float((drawn - data).abs().mean())
 

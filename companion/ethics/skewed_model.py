@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from companion.foundations.elbo import elbo_loss
 from companion.foundations.flow_matching import flow_matching_loss, heun
-from companion.foundations.vae import VAE, GaussianLikelihood, mlp_vae
+from companion.foundations.vae import VAE, GaussianLikelihood
 from companion.image.ddpm import drop_labels
 from companion.image.guidance import guide
 from companion.nn.point_mlp import TimedPointMLP
@@ -45,10 +45,18 @@ class Codec:
         return self.vae.decode(codes * self.spread + self.mean).clamp(-1, 1).view(-1, 3, 28, 28)
 
 
+def untrained_vae(hidden: int = 256) -> VAE:
+    """One hidden layer each way; the decoder's tanh keeps pixels in [-1, 1]."""
+    pixels = 3 * 28 * 28
+    encoder = nn.Sequential(nn.Linear(pixels, hidden), nn.GELU(), nn.Linear(hidden, 2 * LATENT))
+    decoder = nn.Sequential(nn.Linear(LATENT, hidden), nn.GELU(), nn.Linear(hidden, pixels), nn.Tanh())
+    return VAE(encoder, decoder, GaussianLikelihood(0.7), (pixels,), (LATENT,))
+
+
 def fit_codec(images: Float[Tensor, "n 3 28 28"], config: TrainConfig) -> Codec:
     """Train the VAE; it sees neither digit nor ink."""
     flat = images.flatten(1)
-    vae = train(mlp_vae(flat.shape[1], LATENT, GaussianLikelihood(0.7), (200,)), elbo_loss, (flat,), config).model
+    vae = train(untrained_vae(), elbo_loss, (flat,), config).model
     with torch.no_grad():
         mean = vae.encode(flat).mean
     return Codec(vae, mean.mean(0), (mean - mean.mean(0)).std())

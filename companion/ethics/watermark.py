@@ -1,7 +1,7 @@
 r"""A watermark in the words themselves: green lists, and the test that finds them without the model.
 
 Before each token the previous one seeds a random number generator, which deals the V tokens into a green list of
-G = ⌊γV⌋ tokens and a red rest. The writer adds δ to the logits of the green ones (eq-watermark-bias):
+G = ⌊γV⌋ tokens and a red rest. The writer adds δ to the logits of the green ones (eq-watermark-green):
 
 .. math:: \tilde p_k \propto p_k \, e^{\delta \, [k \text{ is green}]}, \qquad
    P(\text{green}) = \frac{e^\delta q}{1 + (e^\delta - 1)\, q}, \quad q = \sum_{k \text{ green}} p_k
@@ -92,7 +92,7 @@ def _deal(lists: GreenLists, previous: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Watermark:
-    """Writes the watermark: a processor for `companion.text.generation.generate` (eq-watermark-bias).
+    """Writes the watermark: a processor for `companion.text.generation.generate` (eq-watermark-green).
 
     Attributes:
         lists: the secret.

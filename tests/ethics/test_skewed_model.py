@@ -5,14 +5,22 @@ import torch
 
 from companion.ethics.skew import class_shares, independence_weights
 from companion.ethics.skewed_digits import is_blue, skewed_digits
-from companion.ethics.skewed_model import LATENT, NO_LABEL, Codec, LabelledVelocity, draw, fit_codec, fit_flow
-from companion.foundations.vae import GaussianLikelihood, mlp_vae
+from companion.ethics.skewed_model import (
+    LATENT,
+    NO_LABEL,
+    Codec,
+    LabelledVelocity,
+    draw,
+    fit_codec,
+    fit_flow,
+    untrained_vae,
+)
 from companion.training import TrainConfig
 
 
 def untrained_codec() -> Codec:
     torch.manual_seed(0)
-    return Codec(mlp_vae(2352, LATENT, GaussianLikelihood(), (8,)).eval(), torch.zeros(LATENT), torch.tensor(1.0))
+    return Codec(untrained_vae(8).eval(), torch.zeros(LATENT), torch.tensor(1.0))
 
 
 class Recorder(LabelledVelocity):
