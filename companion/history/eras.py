@@ -8,8 +8,8 @@ pass (for the GAN: of both players), an era gets (eq-eras-steps)
 
 updates: many for a cheap step, few for a dear one. C is the same for all. What is compared are the four *ideas*, each with a
 small network of today's making: the first VAE and GAN had none of the optimisers and norms that are used here, GPT's block is
-today's (`companion.history.pixel_gpt`), the diffusion model is a U-Net as in 2020. Operations on single numbers
-(activations, norms, the optimiser) are not counted, nor is sampling.
+today's (`companion.history.pixel_gpt`), and the diffusion model guesses bits where that of 2020 guessed noise. Operations
+on single numbers (activations, norms, the optimiser) are not counted, nor is sampling.
 
 Sources: Kingma & Welling, arXiv:1312.6114; Goodfellow et al., arXiv:1406.2661; Radford et al., 2018; Ho, Jain & Abbeel,
 arXiv:2006.11239.
@@ -40,7 +40,7 @@ from companion.foundations.gan import (
 from companion.foundations.vae import BernoulliLikelihood, mlp_vae
 from companion.history.eras_digits import PIXELS, SIDE, as_bits, from_bits
 from companion.history.pixel_gpt import PixelGPT, PixelGPTConfig, pixel_gpt_loss
-from companion.nn.unet import UNet, UNetConfig
+from companion.nn.timestep import timestep_embedding
 from companion.training import TrainConfig, train
 from companion.validate import check_count, check_number, check_shapes
 
@@ -183,41 +183,54 @@ def train_gpt(images: Images, budget: float, seed: int) -> Era:
     return Era("GPT", 2018, net, net.sample, *cost)
 
 
-class SquaresUNet(nn.Module):
-    r"""A U-Net that guesses the noise; a square of 2×2 pixels is one place with four channels, as it is one letter to the GPT.
+class Denoiser(nn.Module):
+    r"""Guess the noise in bits: :math:`\hat x_0 = \tanh(\ell)`, then :math:`\epsilon = (x_t - \sqrt{\bar\alpha_t}\, \hat x_0) /
+    \sqrt{1 - \bar\alpha_t}` (eq-eras-tanh), with the logits 2ℓ of ink from a network of two residual layers.
 
-    Inside it answers with v (Salimans & Ho, arXiv:2202.00512): :math:`\epsilon = \sqrt{1 - \bar\alpha_t}\, x_t +
-    \sqrt{\bar\alpha_t}\, v`. What is mostly noise is thereby mostly passed on, and need not be learned.
+    For a pixel that is -1 or 1 with equal odds, seen through the noise, Bayes' rule gives
+    :math:`\ell = \sqrt{\bar\alpha_t}\, x_t / (1 - \bar\alpha_t)`. This much is added to what the network says, so that it has
+    only the other pixels' evidence to learn.
     """
 
-    def __init__(self, width: int = 32) -> None:
+    def __init__(self, width: int = 512, layers: int = 2, embedding: int = 64) -> None:
         super().__init__()
-        self.unet = UNet(UNetConfig(in_channels=4, out_channels=4, widths=(width,), attention=(False,)))
+        self.embedding = embedding
+        self.first = nn.Linear(PIXELS + embedding, width)
+        self.hidden = nn.ModuleList(nn.Linear(width + embedding, width) for _ in range(layers))
+        self.last = nn.Linear(width, PIXELS)
+
+    def logits(self, x: Images, t: Int[Tensor, "n"]) -> Images:
+        """ℓ, half the logit of ink, for each pixel."""
+        step = timestep_embedding(10 * t, self.embedding)
+        h = F.silu(self.first(torch.cat([x.flatten(1), step], 1)))
+        for layer in self.hidden:
+            h = h + F.silu(layer(torch.cat([h, step], 1)))
+        share = SCHEDULE.at(SCHEDULE.alpha_bar, t, x)
+        return self.last(h).reshape_as(x) + share.sqrt() / (1 - share).clamp(min=0.02) * x
 
     def forward(self, x: Images, t: Int[Tensor, "n"]) -> Images:
-        v = F.pixel_shuffle(self.unet(F.pixel_unshuffle(x, 2), t), 2)
         share = SCHEDULE.at(SCHEDULE.alpha_bar, t, x)
-        return (1 - share).sqrt() * x + share.sqrt() * v
+        return (x - share.sqrt() * torch.tanh(self.logits(x, t))) / (1 - share).sqrt()
 
 
-def diffusion_loss(net: nn.Module, batch: tuple[Tensor, ...], generator: torch.Generator) -> Float[Tensor, ""]:
-    r"""The squared error of the guessed noise, divided by :math:`\bar\alpha_t`: the squared error of v.
+def diffusion_loss(net: Denoiser, batch: tuple[Tensor, ...], generator: torch.Generator) -> Float[Tensor, ""]:
+    """Draw a step and noise for each image; the cross-entropy of its true bits, a mean over pixels.
 
-    Ho et al. leave the weight away (`companion.foundations.diffusion.epsilon_loss`); then steps of much noise, which decide
-    what the image will be, hardly count, and a short training neglects them.
+    Ho et al. take the squared error of the noise (`companion.foundations.diffusion.epsilon_loss`). With it a short training
+    neglects the steps of much noise, which decide what the image will be.
     """
     (x0,) = batch
     t = torch.randint(SCHEDULE.steps, (len(x0),), generator=generator)
     noise = torch.randn(x0.shape, generator=generator)
-    error = (net(q_sample(SCHEDULE, x0, t, noise), t) - noise).square().flatten(1).mean(1)
-    return (error / SCHEDULE.alpha_bar.float()[t]).mean()
+    logits = 2 * net.logits(q_sample(SCHEDULE, x0, t, noise), t)
+    return F.binary_cross_entropy_with_logits(logits, (x0 + 1) / 2)
 
 
 def train_diffusion(images: Images, budget: float, seed: int) -> Era:
-    """2020: a U-Net that guesses noise (`companion.foundations.diffusion`), a hundred steps from noise to image."""
+    """2020: a network that guesses what is under the noise, and a hundred steps back (`companion.foundations.diffusion`)."""
     torch.manual_seed(seed)
-    net = SquaresUNet()
-    net, *cost = _fit(net, diffusion_loss, images, budget, batch_size=16, lr=3e-3, ema=0.99, seed=seed)
+    net = Denoiser()
+    net, *cost = _fit(net, diffusion_loss, images, budget, batch_size=64, lr=2e-3, ema=0.995, seed=seed)
 
     def sample(n: int, generator: torch.Generator) -> Images:
         return ancestral_sample(net, SCHEDULE, torch.randn(n, 1, SIDE, SIDE, generator=generator), generator, clip=1.0)

@@ -108,7 +108,7 @@ MILESTONES = (
     Milestone("Diffusion transformer", date(2022, 12, 19), "Peebles, Xie", DIFFUSION,
               "A transformer in the U-Net's place, better the more compute it gets.", "peebles2022dit",
               ("Transformer", "Latent diffusion")),
-    Milestone("Stable Diffusion 3", date(2024, 3, 5), "Esser, Kulal and 14 others", DIFFUSION,
+    Milestone("Stable Diffusion 3", date(2024, 3, 5), "Esser, Kulal and 15 others", DIFFUSION,
               "Text and image as two streams of one transformer, trained as a rectified flow.", "esser2024sd3",
               ("Latent diffusion", "Rectified flow", "Diffusion transformer")),
     Milestone("DeepSeek-R1", date(2025, 1, 22), "DeepSeek-AI", AUTOREGRESSIVE,
@@ -137,6 +137,15 @@ def ancestors(name: str) -> tuple[Milestone, ...]:
             found.add(parent)
             waiting += milestone(parent).builds_on
     return tuple(m for m in MILESTONES if m.name in found)
+
+
+def descendants(name: str) -> tuple[Milestone, ...]:
+    """All that builds on a milestone, directly or through others, oldest first."""
+    found = {milestone(name).name}
+    for m in MILESTONES:  # in order of time: a parent comes before its children
+        if found & set(m.builds_on):
+            found.add(m.name)
+    return tuple(m for m in MILESTONES if m.name in found - {name})
 
 
 def years_between(earlier: str, later: str) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from companion.history.milestones import FAMILIES, MILESTONES, ancestors, milestone, years_between
+from companion.history.milestones import FAMILIES, MILESTONES, ancestors, descendants, milestone, years_between
 from tests.conftest import rejects
 
 BIBLIOGRAPHY = (Path(__file__).parents[2] / "book" / "references.bib").read_text(encoding="utf-8")
@@ -70,6 +70,13 @@ def test_lines_of_descent() -> None:
     assert stable == ["VAE", "Diffusion", "VQ-VAE", "Score networks", "DDPM", "Latent diffusion"]
     assert ancestors("VAE") == ()
     assert all(m.day < milestone("ChatGPT").day for m in ancestors("ChatGPT"))
+
+
+def test_descendants_are_those_of_which_one_is_an_ancestor() -> None:
+    for m in MILESTONES:
+        assert descendants(m.name) == tuple(other for other in MILESTONES if m in ancestors(other.name)), m.name
+    assert [m.name for m in descendants("Rectified flow")] == ["Stable Diffusion 3"]
+    assert descendants("DeepSeek-R1") == ()
 
 
 def test_years_between() -> None:
