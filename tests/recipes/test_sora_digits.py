@@ -1,0 +1,23 @@
+"""The recipe of the text-to-video model: what it trains on, and that its measure is the same in every call."""
+
+import torch
+
+from companion.data.moving_digits import film_maker
+from companion.recipes.sora_digits import RECIPE
+from companion.video.film_flow import film_loss
+from companion.video.sora_model import DrawLatents, untrained
+
+
+def test_it_builds_the_model_that_the_room_loads():
+    assert RECIPE.build is untrained
+
+
+def test_the_loss_of_an_untrained_model_is_that_of_saying_nothing():
+    """The velocity is the data minus the noise, both of unit variance: a network that says 0 is off by 2."""
+    model = untrained()
+    model.compressor.train().encode(film_maker("train", limit=50).draw(64, torch.Generator()).films)
+    model.compressor.unit.momentum = 1.0
+    model.compressor.encode(film_maker("train", limit=50).draw(64, torch.Generator()).films)
+    batch = DrawLatents(film_maker("train", limit=50), model.compressor.eval())(32, torch.Generator())
+    value = film_loss(model.transformer, batch, torch.Generator().manual_seed(0))
+    assert 1.6 < value.item() < 2.4
