@@ -5,10 +5,12 @@ extra tokens for runs of blanks. Departures: today's block (`companion.text.llam
 in place of 12 billion; the standard library in place of public repositories; tokens learned on the code itself, so that runs
 of blanks become tokens without help; half of the pieces are rearranged (`companion.code.fim`).
 
-Trained by ``python -m companion train codex``. The standard library differs between versions of Python, and a tokenizer learned
-on other text would have other numbers; so the tokenizer ships with the weights, in ``codex_tokens``.
+Trained by ``python -m companion train codex``; `load_middle`, for the cursor, is trained further by ``train codex_middle``.
+The standard library differs between versions of Python, and a tokenizer learned on other text would have other numbers; so the
+tokenizer ships with the weights, in ``codex_tokens``.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -43,6 +45,11 @@ def load() -> tuple[Llama, ByteLevelBPE]:
     return load_weights("codex", untrained()), tokenizer()
 
 
+def load_middle() -> tuple[Llama, ByteLevelBPE]:
+    """The model for `fill_in`: the trained one, trained further on middles alone, both sides given (`codex_middle`)."""
+    return load_weights("codex_middle", untrained()), tokenizer()
+
+
 def complete(
     model: nn.Module,
     bpe: ByteLevelBPE,
@@ -57,7 +64,8 @@ def complete(
 
     Of a prompt that leaves no room in the context, the end is read.
     """
-    return _written(model, bpe, bpe.encode(prompt), samples, new_tokens, processors, generator)
+    rows = write(model, bpe, [bpe.encode(prompt)] * samples, new_tokens, processors, generator)
+    return [bpe.decode(row) for row in rows]
 
 
 def fill_in(
@@ -72,7 +80,8 @@ def fill_in(
     generator: torch.Generator | None = None,
 ) -> list[str]:
     """What the model writes between prefix and suffix."""
-    return _written(model, bpe, question(bpe, prefix, suffix), samples, new_tokens, processors, generator)
+    rows = write(model, bpe, [question(bpe, prefix, suffix)] * samples, new_tokens, processors, generator)
+    return [bpe.decode(row) for row in rows]
 
 
 def first_block(text: str) -> str:
@@ -85,26 +94,32 @@ def first_block(text: str) -> str:
     return "\n".join(kept).rstrip() + "\n"
 
 
-def _written(
+def write(
     model: nn.Module,
     bpe: ByteLevelBPE,
-    ids: list[int],
-    samples: int,
+    prompts: Sequence[Sequence[int]],
     new_tokens: int,
-    processors: tuple[Processor, ...],
-    generator: torch.Generator | None,
-) -> list[str]:
+    processors: tuple[Processor, ...] = (),
+    generator: torch.Generator | None = None,
+) -> list[list[int]]:
+    """The tokens that the model writes after each of several prompts of one length, up to its end sign, without it.
+
+    Raises:
+        ValueError: prompts of different lengths, or no room for them in the context.
+    """
     end, room = bpe.special[END], model.config.context - new_tokens
     if room < 1:
         raise ValueError(f"new_tokens: got {new_tokens}, wanted fewer than the context of {model.config.context}")
-    signs = [bpe.special[name] for name in (PREFIX, SUFFIX, MIDDLE)]
+    lengths = {len(ids) for ids in prompts}
+    if len(lengths) != 1:
+        raise ValueError(f"prompts: got the lengths {sorted(lengths)}, wanted prompts of one length")
+    signs = torch.tensor([bpe.special[name] for name in (PREFIX, SUFFIX, MIDDLE)])
 
     def only_text(_: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         """A passage of training may begin inside a prefix, so the model sometimes goes on to a sign; here it must not."""
-        return logits.index_fill(1, torch.tensor(signs), float("-inf"))
+        return logits.index_fill(1, signs, float("-inf"))
 
-    processors = (only_text, *processors)
-    given = torch.tensor([ids[-room:]]).repeat(samples, 1)
-    rows = generate(model, given, new_tokens, processors=processors, generator=generator, stop_token=end)
+    given = torch.tensor([list(ids[-room:]) for ids in prompts])
+    rows = generate(model, given, new_tokens, processors=(only_text, *processors), generator=generator, stop_token=end)
     written = (row[given.shape[1] :].tolist() for row in rows)
-    return [bpe.decode(row[: row.index(end)] if end in row else row) for row in written]
+    return [row[: row.index(end)] if end in row else row for row in written]

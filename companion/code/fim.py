@@ -1,29 +1,33 @@
 """Fill in the middle: a left-to-right model that completes at the cursor, with code on both sides.
 
 A text is cut at two random places into prefix, middle and suffix, and the middle is moved to the end. Four special tokens
-say what is what (eq-codex-fim)::
+say what is what, in one of two orders (eq-codex-fim)::
 
-    prefix middle suffix  →  <|prefix|> prefix <|suffix|> suffix <|middle|> middle <|end|>
+    PSM:  prefix middle suffix  →  <|prefix|> prefix <|suffix|> suffix <|middle|> middle <|end|>
+    SPM:  prefix middle suffix  →  <|suffix|> suffix <|prefix|> prefix <|middle|> middle <|end|>
 
-The network and the objective stay as they are; only the data change. At the cursor one gives the model everything up to
-``<|middle|>`` and lets it write until ``<|end|>``.
+The network stays as it is; only the data change. At the cursor one gives the model everything up to ``<|middle|>`` and lets it
+write until ``<|end|>``. In SPM the middle follows directly on the prefix, which is easier for a small model: it need not look
+back over the suffix for the place where the prefix broke off.
 
-Bavarian et al., "Efficient Training of Language Models to Fill in the Middle", 2022, arXiv:2207.14255: the order called PSM,
-cuts between any two characters (section 3; cuts between tokens only would fail inside a word), the transformation of a share
-of the pieces that fit a context ("context-level"). Departure: the loss is the same for every token, as in the paper, but pieces
-are cut at empty lines, so that most of them are whole statements.
+Bavarian et al., "Efficient Training of Language Models to Fill in the Middle", 2022, arXiv:2207.14255: both orders, cuts
+between any two characters (section 3; cuts between tokens only would fail inside a word), the transformation of a share of
+the pieces that fit a context ("context-level"). Departures: ``<|middle|>`` stands between prefix and middle in SPM too, so that
+it can be undone; pieces are cut at empty lines, so that most of them are whole statements.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from companion.text.tokenizer import ByteLevelBPE
-from companion.validate import check_count, check_number
+from companion.validate import check_choice, check_count, check_number
 
+ORDERS = ("PSM", "SPM")
 PREFIX, SUFFIX, MIDDLE, END = SPECIAL = ("<|prefix|>", "<|suffix|>", "<|middle|>", "<|end|>")
 
 
@@ -47,30 +51,32 @@ def cut(text: str, generator: torch.Generator) -> Cut:
     return Cut(text[:first], text[first:last], text[last:])
 
 
-def question(bpe: ByteLevelBPE, prefix: str, suffix: str) -> list[int]:
+def question(bpe: ByteLevelBPE, prefix: str, suffix: str, *, order: str = "SPM") -> list[int]:
     """What the model is given at the cursor: everything of (eq-codex-fim) before the middle."""
-    s = bpe.special
-    return [s[PREFIX], *bpe.encode(prefix), s[SUFFIX], *bpe.encode(suffix), s[MIDDLE]]
+    check_choice("order", order, ORDERS)
+    before = [bpe.special[PREFIX], *bpe.encode(prefix)]
+    after = [bpe.special[SUFFIX], *bpe.encode(suffix)]
+    return [*(before + after if order == "PSM" else after + before), bpe.special[MIDDLE]]
 
 
-def rearranged(bpe: ByteLevelBPE, parts: Cut) -> list[int]:
+def rearranged(bpe: ByteLevelBPE, parts: Cut, *, order: str = "SPM") -> list[int]:
     """The tokens of a cut text with the middle at the end (eq-codex-fim)."""
-    return [*question(bpe, parts.prefix, parts.suffix), *bpe.encode(parts.middle), bpe.special[END]]
+    return [*question(bpe, parts.prefix, parts.suffix, order=order), *bpe.encode(parts.middle), bpe.special[END]]
 
 
 def restored(bpe: ByteLevelBPE, ids: Sequence[int]) -> Cut:
-    """The inverse of `rearranged`.
+    """The inverse of `rearranged`, for both orders.
 
     Raises:
         ValueError: the four special tokens are not all there, once each and in order.
     """
-    places = [[i for i, token in enumerate(ids) if token == bpe.special[name]] for name in SPECIAL]
+    order = (SUFFIX, PREFIX, MIDDLE, END) if len(ids) and ids[0] == bpe.special[SUFFIX] else SPECIAL
+    places = [[i for i, token in enumerate(ids) if token == bpe.special[name]] for name in order]
     flat = [i for found in places for i in found]
     if [len(found) for found in places] != [1, 1, 1, 1] or flat != sorted(flat) or flat[0] != 0:
         raise ValueError(f"ids: got the special tokens at {places}, wanted {', '.join(SPECIAL)} once each, in order")
-    p, s, m, e = flat
-    prefix, suffix, middle = (bpe.decode(list(ids[a + 1 : b])) for a, b in ((p, s), (s, m), (m, e)))
-    return Cut(prefix, middle, suffix)
+    first, second, middle = (bpe.decode(list(ids[a + 1 : b])) for a, b in pairwise(flat))
+    return Cut(first, middle, second) if ids[0] == bpe.special[PREFIX] else Cut(second, middle, first)
 
 
 def pieces(source: str, size: int) -> Iterator[str]:
@@ -92,7 +98,13 @@ def pieces(source: str, size: int) -> Iterator[str]:
 
 
 def training_ids(
-    sources: Sequence[str], bpe: ByteLevelBPE, generator: torch.Generator, *, rate: float = 0.5, size: int = 560
+    sources: Sequence[str],
+    bpe: ByteLevelBPE,
+    generator: torch.Generator,
+    *,
+    rate: float = 0.5,
+    size: int = 560,
+    order: str = "PSM",
 ) -> Int[Tensor, "tokens"]:
     """One long row of tokens to train on: of each file every piece, rearranged with probability ``rate``, else as it is.
 
@@ -104,6 +116,7 @@ def training_ids(
         generator: draws which pieces are rearranged, and where they are cut.
         rate: the share of rearranged pieces; at 0 the row is plain text.
         size: characters a piece; with its four signs it should fit the model's context.
+        order: of the rearranged pieces.
 
     Raises:
         ValueError: a rate outside [0, 1], or a tokenizer without the special tokens.
@@ -115,7 +128,7 @@ def training_ids(
     for source in sources:
         for piece in pieces(source, size):
             if float(torch.rand((), generator=generator)) < rate:
-                row += rearranged(bpe, cut(piece, generator))
+                row += rearranged(bpe, cut(piece, generator), order=order)
             else:
                 row += bpe.encode(piece)
         row.append(bpe.special[END])

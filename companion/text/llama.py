@@ -148,7 +148,7 @@ class Llama(nn.Module):
                 tied=about.get("tie_word_embeddings", False),
             )
         )
-        model.load_state_dict(_from_published(load_file(folder / "model.safetensors"), model.config, str(folder)))
+        model.load_state_dict(from_published(load_file(folder / "model.safetensors"), model.config, str(folder)))
         return model.eval()
 
 
@@ -165,7 +165,7 @@ _BLOCK_NAMES = {
 }
 
 
-def _from_published(published: dict[str, Tensor], config: LlamaConfig, where: str) -> dict[str, Tensor]:
+def from_published(published: dict[str, Tensor], config: LlamaConfig, where: str) -> dict[str, Tensor]:
     """The published tensors under this module's names."""
     try:
         ours = {"tokens.weight": published["model.embed_tokens.weight"], "norm.weight": published["model.norm.weight"]}

@@ -2,9 +2,20 @@
 
 import torch
 
-from companion.code.codex import CONTEXT, VOCAB_SIZE, complete, fill_in, first_block, load, tokenizer, untrained
-from companion.code.fim import SPECIAL
-from companion.data import more_itertools
+from companion.code.codex import (
+    CONTEXT,
+    VOCAB_SIZE,
+    complete,
+    fill_in,
+    first_block,
+    load,
+    load_middle,
+    tokenizer,
+    untrained,
+)
+from companion.code.fim import SPECIAL, question
+from companion.code.sampling import mean_log_probs
+from companion.data import more_itertools, standard_library
 from companion.nn.language_model import mean_nats
 from tests.conftest import rejects
 
@@ -46,3 +57,22 @@ def test_a_long_prompt_is_read_from_its_end() -> None:
 def test_first_block_is_the_body_alone() -> None:
     assert first_block("    a = 1\n\n    return a\n\n\ndef g():\n    pass\n") == "    a = 1\n\n    return a\n"
     assert first_block("print(1)\n") == "\n"
+
+
+def test_at_the_cursor_both_sides_are_worth_more_than_one() -> None:
+    """The price of hidden lines of modules that were held out: of the model for the cursor, and of the first with one side."""
+    (first, bpe), (second, _) = load(), load_middle()
+    functions = [text for text in standard_library("test").functions(600) if text.count("\n") >= 7 and len(text) < 400][
+        :30
+    ]
+    price = {"one": 0.0, "both": 0.0}
+    for text in functions:
+        rows = text.split("\n")
+        prefix, middle, suffix = "\n".join(rows[:3]), "\n" + rows[3], "\n" + "\n".join(rows[4:])
+        wanted = bpe.encode(middle)
+        for way, model, given in (
+            ("one", first, bpe.encode(prefix)),
+            ("both", second, question(bpe, prefix, suffix)),
+        ):
+            price[way] -= mean_log_probs(model, bpe, [given], [wanted], len(wanted))[0] * len(wanted)
+    assert price["both"] < 0.98 * price["one"]

@@ -6,6 +6,7 @@ import torch
 from companion.code.fim import (
     END,
     MIDDLE,
+    ORDERS,
     PREFIX,
     SPECIAL,
     SUFFIX,
@@ -32,13 +33,17 @@ def test_rearranging_is_a_bijection(bpe) -> None:
     for _ in range(50):
         parts = cut(SOURCE[:137], g)
         assert parts.text == SOURCE[:137]
-        assert restored(bpe, rearranged(bpe, parts)) == parts
+        for order in ORDERS:
+            assert restored(bpe, rearranged(bpe, parts, order=order)) == parts
 
 
-def test_the_order_is_prefix_suffix_middle_end(bpe) -> None:
-    ids, s = rearranged(bpe, Cut("ab", "cd", "ef")), bpe.special
-    want = [s[PREFIX], *bpe.encode("ab"), s[SUFFIX], *bpe.encode("ef"), s[MIDDLE], *bpe.encode("cd"), s[END]]
-    assert ids == want
+def test_the_orders_are_those_of_their_names(bpe) -> None:
+    parts, s = Cut("ab", "cd", "ef"), bpe.special
+    p, q, m = [s[PREFIX], *bpe.encode("ab")], [s[SUFFIX], *bpe.encode("ef")], [s[MIDDLE], *bpe.encode("cd"), s[END]]
+    assert rearranged(bpe, parts, order="PSM") == p + q + m
+    assert rearranged(bpe, parts, order="SPM") == q + p + m
+    with rejects("order"):
+        rearranged(bpe, parts, order="MPS")
 
 
 def test_cuts_fall_everywhere_also_inside_words_and_at_the_ends() -> None:
