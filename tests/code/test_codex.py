@@ -59,20 +59,22 @@ def test_first_block_is_the_body_alone() -> None:
     assert first_block("print(1)\n") == "\n"
 
 
-def test_at_the_cursor_both_sides_are_worth_more_than_one() -> None:
-    """The price of hidden lines of modules that were held out: of the model for the cursor, and of the first with one side."""
+def test_the_model_for_the_cursor_reads_what_stands_behind() -> None:
+    """The price of hidden lines of held-out modules: cheaper than for the first model, dearer with the suffix of another."""
     (first, bpe), (second, _) = load(), load_middle()
     functions = [text for text in standard_library("test").functions(600) if text.count("\n") >= 7 and len(text) < 400][
-        :30
+        :24
     ]
-    price = {"one": 0.0, "both": 0.0}
-    for text in functions:
-        rows = text.split("\n")
-        prefix, middle, suffix = "\n".join(rows[:3]), "\n" + rows[3], "\n" + "\n".join(rows[4:])
-        wanted = bpe.encode(middle)
+    rows = [text.split("\n") for text in functions]
+    price = {"first": 0.0, "second": 0.0, "wrong": 0.0}
+    for row, other in zip(rows, rows[1:] + rows[:1], strict=True):
+        prefix, middle = "\n".join(row[:3]), bpe.encode("\n" + row[3])
+        suffix, wrong = ("\n" + "\n".join(lines[4:]) for lines in (row, other))
         for way, model, given in (
-            ("one", first, bpe.encode(prefix)),
-            ("both", second, question(bpe, prefix, suffix)),
+            ("first", first, question(bpe, prefix, suffix, order="PSM")),
+            ("second", second, question(bpe, prefix, suffix)),
+            ("wrong", second, question(bpe, prefix, wrong)),
         ):
-            price[way] -= mean_log_probs(model, bpe, [given], [wanted], len(wanted))[0] * len(wanted)
-    assert price["both"] < 0.98 * price["one"]
+            price[way] -= mean_log_probs(model, bpe, [given], [middle], len(middle))[0] * len(middle)
+    assert price["second"] < 0.98 * price["first"]
+    assert price["second"] < 0.98 * price["wrong"]
