@@ -12,6 +12,17 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+# nbgrader generate_assignment --force for several assignments, without starting Python anew for each.
+_GENERATE = """
+import sys
+from nbgrader.apps import GenerateAssignmentApp
+options = [word for word in sys.argv[1:] if word.startswith("--")]
+for name in sys.argv[1 + len(options):]:
+    GenerateAssignmentApp.clear_instance()
+    app = GenerateAssignmentApp.instance()
+    app.initialize([name, "--force", *options])
+    app.start()
+"""
 
 
 def main() -> int:
@@ -56,9 +67,8 @@ def generate(root: Path) -> list[str]:
     gradebook = root / "_build/assignments.db"
     gradebook.parent.mkdir(exist_ok=True)
     gradebook.unlink(missing_ok=True)
-    for name in names:
-        options = ["--force", f"--CourseDirectory.db_url=sqlite:///{gradebook.as_posix()}", "--log-level=WARN"]
-        _run([sys.executable, "-m", "nbgrader", "generate_assignment", name, *options], root, f"nbgrader on {name}")
+    options = [f"--CourseDirectory.db_url=sqlite:///{gradebook.as_posix()}", "--log-level=WARN"]
+    _run([sys.executable, "-c", _GENERATE, *options, *names], root, f"nbgrader on {', '.join(names)}")
     missing = [path for path in sources if not (root / "book/assignments" / path.parent.name / path.name).is_file()]
     if missing:
         raise BuildFailed(f"nbgrader made no students' version of {', '.join(path.name for path in missing)}")
