@@ -2,7 +2,7 @@
 
 With c_t the centre of the ink of frame t (`companion.video.film_judge`):
 
-    jerk:      the mean of |c_{t+1} - 2 c_t + c_{t-1}|, in pixels                               (eq-coherence-jerk)
+    jerk:      the mean size of c_{t+1} - 2 c_t + c_{t-1}, in pixels                               (eq-coherence-jerk)
     flicker:   the mean of (x_{t+1} - shift(x_t, c_{t+1} - c_t))²                               (eq-coherence-flicker)
     identity:  the share of pairs of neighbouring frames in which the judge reads the same digit
 
