@@ -176,6 +176,9 @@ def _written_anew(lines: list[str], g: Generator) -> str:
 def _change(
     answer: Answer, first: list[str], second: list[str], kind: str, line: int, g: Generator, *, anew: bool
 ) -> str:
+    more = 1 + int(torch.randint(9, (), generator=g))  # lines before the change, so that its place is new each time
+    first, second = ([lines[0], *["    spare = 1"] * more, *lines[1:]] for lines in (first, second))
+    line += more
     old = "\n".join(first) + "\n"
     new = _written_anew(second, g) if anew else "\n".join(second) + "\n"
     got = answer(old, new)
