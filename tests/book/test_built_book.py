@@ -23,7 +23,7 @@ def squeeze(text: str) -> str:
 
 def leaks(file: Path, secrets: list[str]) -> list[str]:
     raw = file.read_bytes().decode("utf-8", errors="ignore")
-    texts = {squeeze(raw), "".join(raw.replace('\\"', '"').split())}
+    texts = {squeeze(raw), "".join(raw.replace('\\"', '"').replace("\\\\", "\\").split())}
     return [line for line in secrets if any(line in text for text in texts)]
 
 

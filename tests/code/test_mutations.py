@@ -43,7 +43,7 @@ def test_one_place_changes_and_the_rest_of_the_text_is_the_same() -> None:
 
 
 def test_real_programs_stay_programs_and_change_their_tree() -> None:
-    functions = more_itertools().functions(24)
+    functions = more_itertools().functions(40)
     count = dict.fromkeys(KINDS, 0)
     for source in functions:
         tree = ast.dump(ast.parse(source))

@@ -244,7 +244,7 @@ def test_what_the_student_warns_of_does_not_reach_stderr(capsys: pytest.CaptureF
 
 
 def test_bad_input_of_the_check_itself() -> None:
-    with rejects(r"exercise: got '3\.3\.9', wanted one of '3\.3\.1'"):
+    with rejects(r"exercise: got '3\.3\.9', wanted one of .*'3\.3\.1'"):
         check("3.3.9", print)
     with rejects("function: got int, wanted your function"):
         check("3.3.1", 3)  # type: ignore[arg-type]

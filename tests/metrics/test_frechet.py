@@ -80,7 +80,7 @@ def test_the_floor_is_above_zero_and_falls_with_the_size_of_the_sample():
     again = frechet_floor(held_out, reference, 50, torch.Generator().manual_seed(0))
     assert again == small
     whole = frechet_floor(held_out, reference, 1_200, torch.Generator(), draws=2)
-    assert whole == pytest.approx(frechet_distance(held_out, reference), rel=1e-9)
+    assert whole == pytest.approx(frechet_distance(held_out, reference), rel=1e-6)
 
 
 def test_bad_input():
