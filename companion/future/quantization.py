@@ -70,6 +70,7 @@ def quantize(weight: Float[Tensor, "out in"], bits: int = 8, *, group: str = "ch
 def sqnr(weight: Float[Tensor, "*shape"], rounded: Float[Tensor, "*shape"]) -> float:
     """Signal to quantisation noise, in decibels (eq-realtime-sqnr)."""
     check_float(weight=weight, rounded=rounded)
+    weight, rounded = weight.detach(), rounded.detach()
     return float(10 * torch.log10(weight.square().sum() / (weight - rounded).square().sum()))
 
 
