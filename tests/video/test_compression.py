@@ -5,8 +5,8 @@ import torch
 
 from companion.data.moving_digits import film_maker
 from companion.nn.patches import patchify
-from companion.training import TrainConfig, train
 from companion.video.compression import FilmCompressor, compression_loss
+from companion.video.sora_model import load
 from tests.conftest import rejects
 
 
@@ -60,25 +60,22 @@ def test_printed_loss_I60():
 
 def test_in_training_latents_have_mean_zero_and_variance_one():
     z = FilmCompressor().train().encode(films(8))
-    torch.testing.assert_close(z.mean((0, 2, 3, 4)), torch.zeros(16), rtol=0, atol=1e-5)
-    torch.testing.assert_close(z.var((0, 2, 3, 4), correction=0), torch.ones(16), rtol=0, atol=1e-2)
+    torch.testing.assert_close(z.mean((0, 2, 3, 4)), torch.zeros(8), rtol=0, atol=1e-5)
+    torch.testing.assert_close(z.var((0, 2, 3, 4), correction=0), torch.ones(8), rtol=0, atol=1e-2)
 
 
-@pytest.mark.slow
-def test_it_beats_pca_with_as_many_numbers():
-    """The best linear compression of 4×4×4 pixels into 16 numbers, fitted to the same films."""
-    maker = film_maker("train")
-    config = TrainConfig(steps=300, batch_size=16, lr=3e-3, ema=0.99)
-    net = train(FilmCompressor(), compression_loss, lambda n, g: (maker.draw(n, g).films,), config).model
-    seen = patchify(maker.draw(400, torch.Generator().manual_seed(1)).films, (4, 4, 4)).flatten(0, 1)
+def test_the_shipped_one_beats_pca_with_as_many_numbers():
+    """The best linear compression of 4×4×4 pixels into as many numbers, fitted to the films that ours was trained on."""
+    net = load().compressor
+    seen = patchify(film_maker("train").draw(400, torch.Generator().manual_seed(1)).films, (4, 4, 4)).flatten(0, 1)
     unseen = film_maker("valid").draw(200, torch.Generator().manual_seed(2)).films
     mean = seen.mean(0)
-    axes = torch.linalg.svd(seen - mean, full_matrices=False)[2][:16]
+    axes = torch.linalg.svd(seen - mean, full_matrices=False)[2][: net.channels]
     flat = patchify(unseen, (4, 4, 4)) - mean
     pca = (flat - flat @ axes.T @ axes).square().mean()
     with torch.no_grad():
         ours = (net.decode(net.encode(unseen)) - unseen).square().mean()
-    assert ours < 0.7 * pca
+    assert ours < 0.25 * pca
 
 
 def test_what_a_caller_can_get_wrong():
