@@ -6,7 +6,7 @@ pass (for the GAN: of both players), an era gets (eq-eras-steps)
 
 .. math:: n = \lfloor C / c \rfloor
 
-updates: many for a cheap step, few for a dear one. C is the same for all. What is compared are the four *ideas*, each with a
+updates. C is the same for all. What is compared are the four *ideas*, each with a
 small network of today's making: the first VAE and GAN had none of the optimisers and norms that are used here, GPT's block is
 today's (`companion.history.pixel_gpt`), and the diffusion model guesses bits where that of 2020 guessed noise. Operations
 on single numbers (activations, norms, the optimiser) are not counted, nor is sampling.
@@ -58,6 +58,7 @@ class Era:
         year: in which it was published.
         model: the network (of a GAN: the generator).
         sample: ``sample(n, generator)``, n images in [-1, 1], shape (n, 1, 14, 14).
+        batch_size: images that one update looks at.
         step_flops: operations of one update.
         steps: updates made.
         seconds: of the training.
@@ -67,6 +68,7 @@ class Era:
     year: int
     model: nn.Module
     sample: Callable[[int, torch.Generator], Images]
+    batch_size: int
     step_flops: int
     steps: int
     seconds: float
@@ -114,19 +116,21 @@ def steps_for(budget: float, step_flops: int) -> int:
     return int(budget // step_flops)
 
 
-def _fit(model: nn.Module, loss: Callable, data: Tensor, budget: float, **how) -> tuple[nn.Module, int, int, float]:
+def _fit(
+    model: nn.Module, loss: Callable, data: Tensor, budget: float, *, batch_size: int, **how
+) -> tuple[nn.Module, int, int, int, float]:
     """Count one update on a copy, then train for what the budget pays."""
-    trial, batch = copy.deepcopy(model), data[: how["batch_size"]]
+    trial, batch = copy.deepcopy(model), data[:batch_size]
     step_flops = count_flops(lambda: loss(trial, (batch,), torch.Generator().manual_seed(0)).backward())
     steps = steps_for(budget, step_flops)
-    result = train(model, loss, (data,), TrainConfig(steps=steps, **how))
-    return result.model, step_flops, steps, result.seconds
+    result = train(model, loss, (data,), TrainConfig(steps=steps, batch_size=batch_size, **how))
+    return result.model, batch_size, step_flops, steps, result.seconds
 
 
 def train_vae(images: Images, budget: float, seed: int) -> Era:
-    """2013: bits to 16 numbers and back, by the bound on the likelihood (`companion.foundations.elbo`)."""
+    """2013: bits to 8 numbers and back, by the bound on the likelihood (`companion.foundations.elbo`)."""
     torch.manual_seed(seed)
-    net = mlp_vae(PIXELS, 16, BernoulliLikelihood(), (400, 400))
+    net = mlp_vae(PIXELS, 8, BernoulliLikelihood(), (300, 300))
     net, *cost = _fit(net, elbo_loss, as_bits(images), budget, batch_size=128, lr=2e-3, ema=0.998, seed=seed)
     return Era("VAE", 2013, net, lambda n, generator: from_bits(net.sample(n, generator)), *cost)
 
@@ -153,7 +157,7 @@ def train_gan_era(images: Images, budget: float, seed: int) -> Era:
     """2014: a generator against a discriminator (`companion.foundations.gan`), with the R1 penalty of 2018."""
     torch.manual_seed(seed)
     G, D = gan_players()
-    critic, batch = StandardCritic(gamma=1.0), 128
+    critic, batch = StandardCritic(gamma=0.5), 64
 
     def a_round() -> None:
         g, d, generator = copy.deepcopy(G), copy.deepcopy(D), torch.Generator().manual_seed(0)
@@ -164,7 +168,7 @@ def train_gan_era(images: Images, budget: float, seed: int) -> Era:
     step_flops = count_flops(a_round)
     steps = steps_for(budget, step_flops)
     how = {"steps": steps, "batch_size": batch, "betas": (0.0, 0.99), "weight_decay": 0.0, "seed": seed}
-    config = GANConfig(TrainConfig(lr=1e-3, ema=0.995, **how), TrainConfig(lr=1e-3, **how), latent=GAN_LATENT)
+    config = GANConfig(TrainConfig(lr=3e-3, ema=0.998, **how), TrainConfig(lr=3e-3, **how), latent=GAN_LATENT)
     started = time.perf_counter()
     G = train_gan(G, D, _draw(images), critic, non_saturating_loss, config).G
 
@@ -172,27 +176,27 @@ def train_gan_era(images: Images, budget: float, seed: int) -> Era:
     def sample(n: int, generator: torch.Generator) -> Images:
         return G(torch.randn(n, GAN_LATENT, generator=generator))
 
-    return Era("GAN", 2014, G, sample, step_flops, steps, time.perf_counter() - started)
+    return Era("GAN", 2014, G, sample, batch, step_flops, steps, time.perf_counter() - started)
 
 
 def train_gpt(images: Images, budget: float, seed: int) -> Era:
     """2018: the image as a text of 49 letters (`companion.history.pixel_gpt`)."""
     torch.manual_seed(seed)
     net = PixelGPT(PixelGPTConfig())
-    net, *cost = _fit(net, pixel_gpt_loss, images, budget, batch_size=32, lr=4e-3, ema=0.99, seed=seed)
+    net, *cost = _fit(net, pixel_gpt_loss, images, budget, batch_size=16, lr=4e-3, ema=0.995, seed=seed)
     return Era("GPT", 2018, net, net.sample, *cost)
 
 
 class Denoiser(nn.Module):
     r"""Guess the noise in bits: :math:`\hat x_0 = \tanh(\ell)`, then :math:`\epsilon = (x_t - \sqrt{\bar\alpha_t}\, \hat x_0) /
-    \sqrt{1 - \bar\alpha_t}` (eq-eras-tanh), with the logits 2ℓ of ink from a network of two residual layers.
+    \sqrt{1 - \bar\alpha_t}` (eq-eras-tanh), with the logits 2ℓ of ink from a network of three residual layers.
 
     For a pixel that is -1 or 1 with equal odds, seen through the noise, Bayes' rule gives
     :math:`\ell = \sqrt{\bar\alpha_t}\, x_t / (1 - \bar\alpha_t)`. This much is added to what the network says, so that it has
     only the other pixels' evidence to learn.
     """
 
-    def __init__(self, width: int = 512, layers: int = 2, embedding: int = 64) -> None:
+    def __init__(self, width: int = 384, layers: int = 3, embedding: int = 64) -> None:
         super().__init__()
         self.embedding = embedding
         self.first = nn.Linear(PIXELS + embedding, width)

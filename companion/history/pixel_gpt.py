@@ -67,10 +67,10 @@ class PixelGPTConfig:
     """
 
     rows: int = 7
-    width: int = 64
+    width: int = 48
     layers: int = 3
     heads: int = 4
-    hidden: int = 168
+    hidden: int = 128
 
     def __post_init__(self) -> None:
         for name in ("rows", "width", "layers", "heads", "hidden"):
