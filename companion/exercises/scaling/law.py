@@ -76,21 +76,16 @@ def _split_spends(answer: Answer, g: Generator) -> str:
 def _split_best(answer: Answer, g: Generator) -> str:
     law, compute = random_law(g), _budget(g)
     n, d = _pair(answer, *_constants(law), compute)
-    return _split_ratio(law, n * d, n)
-
-
-def _split_ratio(law: ScalingLaw, pairs: float, n: float) -> str:
-    """The size is judged for the pairs N D that the answer spends, so that a forgotten six does not count twice."""
+    pairs = n * d  # judged for what the answer spends, so that a forgotten six does not count twice
     wanted = _lowest(lambda size: law.loss(size, pairs / size), 1e2, 1e16)
-    total, swapped = law.alpha + law.beta, pairs ** (law.alpha / (law.alpha + law.beta))
-    right = pairs ** (law.beta / total)
-    g = wanted / right
-    plain = (law.A / law.B) ** (1 / total)
+    total = law.alpha + law.beta
+    power, swapped = pairs ** (law.beta / total), pairs ** (law.alpha / total)
+    factor, plain = wanted / power, (law.A / law.B) ** (1 / total)  # G, and G without its exponents
     mistakes = {
-        "the exponents of N and D are swapped": g * swapped,
-        "G is missing: the prices A and B count too": right,
-        "G is turned over": right / g,
-        "G without the exponents in it: slopes are equal at the best split, not prices": plain * right,
+        "the exponents of N and D are swapped": factor * swapped,
+        "G is missing: the prices A and B count too": power,
+        "G is turned over": power / factor,
+        "G without the exponents in it: slopes are equal at the best split, not prices": plain * power,
         "N and D grow alike: that is a rule of thumb, not this law": math.sqrt(pairs),
     }
     return compare_numbers(n, wanted, mistakes, rel=1e-3)
@@ -163,15 +158,15 @@ def _tokens_for(law: ScalingLaw, n: Tensor, loss: float) -> Tensor:
     return torch.where(left > 0, (law.B / left.clamp(min=1e-300)) ** (1 / law.beta), torch.nan)
 
 
-def _total(law: ScalingLaw, loss: float, served: float) -> float:
-    """The least operations, by search over sizes."""
+def _cheapest(law: ScalingLaw, loss: float, served: float) -> tuple[float, float]:
+    """The size that costs the fewest operations, by search over sizes, and these operations."""
     least = (law.A / (loss - law.E)) ** (1 / law.alpha)
 
     def cost(n: Tensor) -> Tensor:
         return 6 * n * _tokens_for(law, n, loss) + 2 * n * served
 
     n = _lowest(cost, least * 1.0001, least * 1e6)
-    return float(cost(torch.tensor(n, dtype=torch.float64)))
+    return n, float(cost(torch.tensor(n, dtype=torch.float64)))
 
 
 def _serve_reaches(answer: Answer, g: Generator) -> str:
@@ -189,39 +184,25 @@ def _serve_nothing(answer: Answer, g: Generator) -> str:
     law, loss, _ = _service(g)
     n, d = _pair(answer, *_constants(law), loss, 0.0)
     _reached(law, n, d, loss)
-    if 6 * n * d <= 1.002 * _total(law, loss, 0.0):
+    cost, (_, best) = 6 * n * d, _cheapest(law, loss, 0.0)
+    if cost <= 1.002 * best:
         return "the cheapest training"
-    raise Wrong(
-        f"a training of {_total(law, loss, 0.0) / (6 * n * d):.0%} of this compute reaches the loss as well", ""
-    )
+    raise Wrong(f"a training of {best / cost:.0%} of this compute reaches the loss as well", "")
 
 
 def _serve_much(answer: Answer, g: Generator) -> str:
     law, loss, served = _service(g)
     n, d = _pair(answer, *_constants(law), loss, served)
     _reached(law, n, d, loss)
-    cost, best = 6 * n * d + 2 * n * served, _total(law, loss, served)
+    cost, (_, best) = 6 * n * d + 2 * n * served, _cheapest(law, loss, served)
     if cost <= 1.002 * best:
         return "no size is cheaper"
-    training = law.optimum(law.compute_for(loss))
-    six = _cheapest(law, loss, 3 * served)
-    name = next(
-        (
-            name
-            for name, size in {
-                "the cheapest training, as if nothing were served": training.parameters,
-                "a served token counted like a trained one, forward and backward": six,
-            }.items()
-            if abs(n / size - 1) < 0.01
-        ),
-        "",
-    )
+    mistakes = {
+        "the cheapest training, as if nothing were served": law.optimum(law.compute_for(loss)).parameters,
+        "a served token counted like a trained one, forward and backward": _cheapest(law, loss, 3 * served)[0],
+    }
+    name = next((name for name, size in mistakes.items() if abs(n / size - 1) < 0.01), "")
     raise Wrong(f"another size costs {best / cost:.1%} of it", name)
-
-
-def _cheapest(law: ScalingLaw, loss: float, served: float) -> float:
-    least = (law.A / (loss - law.E)) ** (1 / law.alpha)
-    return _lowest(lambda n: 6 * n * _tokens_for(law, n, loss) + 2 * n * served, least * 1.0001, least * 1e6)
 
 
 def _serve_smaller(answer: Answer, g: Generator) -> str:
