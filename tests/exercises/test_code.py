@@ -1,4 +1,4 @@
-"""Chapter 3.5's graders: typical wrong answers lose the points of what they break, by name."""
+"""Chapter 3.5's graders: the typical wrong answers that `test_typical` tries, and what is proved of this chapter alone."""
 
 import ast
 import math
@@ -150,17 +150,6 @@ WRONG: list[typical.Row] = [
     ("3.5.5", tree(kinds=("number", "name", "comparison")), 12, "nothing is seen"),
     ("3.5.5", lambda first, second: ("name", 1) if first != second else ("nothing", 0), 0, "the writing is compared"),
 ]
-
-
-@typical.rows(WRONG)
-def test_a_typical_wrong_answer_loses_points_by_name(
-    exercise: str, wrong: Callable[..., Any], points: int, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    typical.loses_by_name(exercise, wrong, points, name, lambda: capsys.readouterr().out)
-
-
-def test_the_table_is_complete() -> None:
-    typical.complete(WRONG, "3_05_code", "3.5")
 
 
 def test_the_count_of_all_ways_is_the_formula() -> None:

@@ -1,4 +1,4 @@
-"""Chapter 3.9's graders: typical wrong answers lose the points of what they break, by name."""
+"""Chapter 3.9's graders: the typical wrong answers that `test_typical` tries, and what is proved of this chapter alone."""
 
 import math
 from collections.abc import Callable
@@ -99,17 +99,6 @@ WRONG: list[typical.Row] = [
     ("3.9.5", pay(carbon=lambda kwh, grams, p: kwh * p * grams / 1000), 13, "the PUE applied twice"),
     ("3.9.5", pay(carbon=lambda kwh, grams, p: kwh * grams), 13, "grams, not kilograms"),
 ]
-
-
-@typical.rows(WRONG)
-def test_a_typical_wrong_answer_loses_points_by_name(
-    exercise: str, wrong: Callable[..., Any], points: int, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    typical.loses_by_name(exercise, wrong, points, name, lambda: capsys.readouterr().out)
-
-
-def test_each_exercise_has_three_typical_wrong_answers_and_no_message_tells_the_solution() -> None:
-    typical.complete(WRONG, "3_09_ethics", "3.9")
 
 
 def test_the_z_score_of_the_checks_is_the_printed_formula() -> None:

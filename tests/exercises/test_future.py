@@ -1,10 +1,9 @@
-"""Chapter 3.10's graders: typical wrong answers lose the points of what they break, by name."""
+"""Chapter 3.10's graders: the typical wrong answers that `test_typical` tries, and what is proved of this chapter alone."""
 
 import math
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
 
@@ -115,17 +114,6 @@ WRONG: list[typical.Row] = [
     ("3.10.4", rounds(wasted=lambda n, g: n * g), 19, "the last rounds are not shorter"),
     ("3.10.4", lambda *_: (1, 2, 3, 4), 0, "formulas belong"),
 ]
-
-
-@typical.rows(WRONG)
-def test_a_typical_wrong_answer_loses_points_by_name(
-    exercise: str, wrong: Callable[..., Any], points: int, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    typical.loses_by_name(exercise, wrong, points, name, lambda: capsys.readouterr().out)
-
-
-def test_the_table_is_complete() -> None:
-    typical.complete(WRONG, "3_10_future", "3.10")
 
 
 def test_the_count_of_a_small_run_by_hand() -> None:

@@ -1,10 +1,9 @@
-"""Chapter 3.2's graders: typical wrong answers lose the points of what they break, by name."""
+"""Chapter 3.2's graders: the typical wrong answers that `test_typical` tries, and what is proved of this chapter alone."""
 
 import math
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
 
@@ -106,17 +105,6 @@ WRONG: list[typical.Row] = [
     ("3.2.4", variety(finish=lambda h: 2**h), 6, "2 and the natural logarithm"),
     ("3.2.4", variety(empty=1.0), 20, "one digit where there is none"),
 ]
-
-
-@typical.rows(WRONG)
-def test_a_typical_wrong_answer_loses_points_by_name(
-    exercise: str, wrong: Callable[..., Any], points: int, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    typical.loses_by_name(exercise, wrong, points, name, lambda: capsys.readouterr().out)
-
-
-def test_the_table_is_complete() -> None:
-    typical.complete(WRONG, "3_02_history", "3.2")
 
 
 def test_the_price_of_a_small_network_by_hand() -> None:

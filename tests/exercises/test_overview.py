@@ -1,4 +1,4 @@
-"""Chapter 3.1's graders: typical wrong answers lose the points of what they break, by name."""
+"""Chapter 3.1's graders: the typical wrong answers that `test_typical` tries, and what is proved of this chapter alone."""
 
 import math
 from collections.abc import Callable
@@ -139,17 +139,6 @@ WRONG: list[typical.Row] = [
     ("3.1.5", filled(into=lambda x, known, guess: x), 3, "in the hidden places is left"),
     ("3.1.5", all_entries, 3, "hidden entries of the input are used"),
 ]
-
-
-@typical.rows(WRONG)
-def test_a_typical_wrong_answer_loses_points_by_name(
-    exercise: str, wrong: Callable[..., Any], points: int, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    typical.loses_by_name(exercise, wrong, points, name, lambda: capsys.readouterr().out)
-
-
-def test_the_table_is_complete() -> None:
-    typical.complete(WRONG, "3_01_overview", "3.1")
 
 
 def test_the_equation_is_the_packages_own_model() -> None:

@@ -1,10 +1,9 @@
-"""Chapter 3.8's graders: typical wrong answers lose the points of what they break, by name."""
+"""Chapter 3.8's graders: the typical wrong answers that `test_typical` tries, and what is proved of this chapter alone."""
 
 import math
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -128,17 +127,6 @@ WRONG: list[typical.Row] = [
     ("3.8.5", serve(room=lambda loss, E: loss), 3, "left above E"),
     ("3.8.5", too_large, 8, "of this compute reaches the loss"),
 ]  # fmt: skip
-
-
-@typical.rows(WRONG)
-def test_a_typical_wrong_answer_loses_points_by_name(
-    exercise: str, wrong: Callable[..., Any], points: int, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    typical.loses_by_name(exercise, wrong, points, name, lambda: capsys.readouterr().out)
-
-
-def test_the_table_is_complete() -> None:
-    typical.complete(WRONG, "3_08_scaling", "3.8")
 
 
 def test_ways_to_write_the_right_answer_are_all_right() -> None:

@@ -1,4 +1,4 @@
-"""Chapter 3.4's graders: typical wrong answers lose the points of what they break, by name."""
+"""Chapter 3.4's graders: the typical wrong answers that `test_typical` tries, and what is proved of this chapter alone."""
 
 import math
 from collections import Counter
@@ -6,7 +6,6 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -174,17 +173,6 @@ WRONG: list[typical.Row] = [
     ("3.4.6", beam(keep=lambda width: 10_000), 5, "nothing is ever dropped"),
     ("3.4.6", beam(drop=1), 0, "dropped (I39)"),
 ]
-
-
-@typical.rows(WRONG)
-def test_a_typical_wrong_answer_loses_points_by_name(
-    exercise: str, wrong: Callable[..., Any], points: int, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    typical.loses_by_name(exercise, wrong, points, name, lambda: capsys.readouterr().out)
-
-
-def test_the_table_is_complete() -> None:
-    typical.complete(WRONG, "3_04_text", "3.4")
 
 
 def test_the_count_of_a_small_run_by_hand() -> None:

@@ -1,9 +1,8 @@
-"""Chapter 3.7's graders: typical wrong answers lose the points of what they break, by name."""
+"""Chapter 3.7's graders: the typical wrong answers that `test_typical` tries, and what is proved of this chapter alone."""
 
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -114,17 +113,6 @@ WRONG: list[typical.Row] = [
     ("3.7.5", lambda p, r, n: straight(p, r, n).remainder(r[:, None]), 5, "on the other side"),
     ("3.7.5", lambda p, r, n: p[:, -1:].expand(-1, n, -1), 0, "nothing moves"),
 ]
-
-
-@typical.rows(WRONG)
-def test_a_typical_wrong_answer_loses_points_by_name(
-    exercise: str, wrong: Callable[..., Any], points: int, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    typical.loses_by_name(exercise, wrong, points, name, lambda: capsys.readouterr().out)
-
-
-def test_the_table_is_complete() -> None:
-    typical.complete(WRONG, "3_07_video", "3.7")
 
 
 def test_the_unfolded_cell_is_the_convolution() -> None:
