@@ -21,10 +21,10 @@ def _train(model: FilmModel, seed: int, smoke: bool, checkpoint: Path) -> nn.Mod
     def films(n: int, generator: torch.Generator) -> tuple[Tensor]:
         return (maker.draw(n, generator).films,)
 
-    config = TrainConfig(steps=3 if smoke else 1_200, batch_size=16, lr=3e-3, ema=0.995, seed=seed)
+    config = TrainConfig(steps=3 if smoke else 2_500, batch_size=16, lr=3e-3, final_lr=0.02, ema=0.995, seed=seed)
     compressor = train(model.compressor, compression_loss, films, config, checkpoint=first).model
     draw = DrawLatents(maker, compressor, patch=model.transformer.config.patch)
-    config = TrainConfig(steps=3 if smoke else 4_000, batch_size=32, lr=3e-3, ema=0.998, seed=seed)
+    config = TrainConfig(steps=3 if smoke else 12_000, batch_size=32, lr=3e-3, final_lr=0.02, ema=0.999, seed=seed)
     transformer = train(model.transformer, film_loss, draw, config, checkpoint=checkpoint, checkpoint_every=250).model
     first.unlink(missing_ok=True)
     return FilmModel(compressor, transformer)

@@ -34,7 +34,7 @@ class FilmCompressor(nn.Module):
         noise: σ.
     """
 
-    def __init__(self, channels: int = 16, width: int = 32, noise: float = 0.2) -> None:
+    def __init__(self, channels: int = 8, width: int = 32, noise: float = 0.1) -> None:
         super().__init__()
         check_count("channels", channels)
         check_count("width", width)

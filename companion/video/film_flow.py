@@ -5,7 +5,7 @@ padding is left out of the mean:
 
     L = E ‖v(x_t) - (x - z)‖² / (numbers that are neither known nor padding)                   (eq-sora-loss)
 
-The times are drawn as sigmoid(N(m, 1)), as Esser et al. do (arXiv:2403.03206); here m = -0.4, a little towards the noise.
+The times are drawn as sigmoid(N(m, 1)), as Esser et al. do (arXiv:2403.03206); here m = -0.8, towards the noise: there it is decided which digit.
 Guidance (Ho & Salimans, arXiv:2207.12598), where w = 1 means none:
 
     v_w = v(no caption) + w (v(caption) - v(no caption))                                       (eq-sora-guidance)
@@ -59,7 +59,7 @@ def film_loss(
     captions = captions.masked_fill(nothing[:, None], NOTHING)
     known = draw_known(positions[..., 0], real, given, generator)
     z = torch.randn(x.shape, generator=generator)
-    t = (torch.randn(n, generator=generator) - 0.4).sigmoid()
+    t = (torch.randn(n, generator=generator) - 0.8).sigmoid()
     noisy = torch.where(known[..., None], x, on_path(z, x, t))
     velocity = model(noisy, positions, t, captions, real, known)
     wanted = real & ~known

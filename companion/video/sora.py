@@ -34,7 +34,7 @@ class SoraConfig:
         heads: of each block's attention.
     """
 
-    channels: int = 16
+    channels: int = 8
     patch: tuple[int, int, int] = (1, 1, 1)
     width: int = 108
     layers: int = 5

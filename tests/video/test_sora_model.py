@@ -88,5 +88,5 @@ def test_what_a_caller_can_get_wrong():
         draw_films(tiny(), [""], torch.Generator(), size=(6, 16, 16))
     with rejects("compressor: got one in training mode"):
         DrawLatents(MAKER, FilmCompressor())
-    with rejects("compressor: got 8 channels"):
-        FilmModel(FilmCompressor(channels=8), untrained().transformer)
+    with rejects("compressor: got 5 channels"):
+        FilmModel(FilmCompressor(channels=5), untrained().transformer)
