@@ -19,7 +19,7 @@ def _loss(model: nn.Module, batch: tuple[Tensor, ...], generator: torch.Generato
 
 def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Module:
     data = digits("train")
-    config = TrainConfig(steps=3 if smoke else 3_000, batch_size=32, lr=3e-3, ema=0.998, seed=seed)
+    config = TrainConfig(steps=3 if smoke else 9_000, batch_size=32, lr=3e-3, final_lr=0.02, ema=0.999, seed=seed)
     return train(model, _loss, (data.images, data.labels), config, checkpoint=checkpoint).model
 
 
