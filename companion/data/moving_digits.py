@@ -59,6 +59,12 @@ class FilmSet(DataSet):
         )
 
 
+def caption(digit: int, direction: int) -> str:
+    """What a film shows, such as "an eight moves left"; both numbers are indices into `DIGIT_NAMES` and `DIRECTIONS`."""
+    name = DIGIT_NAMES[digit]
+    return f"{'an' if name == 'eight' else 'a'} {name} moves {DIRECTIONS[direction]}"
+
+
 @dataclass(frozen=True)
 class FilmMaker:
     """Draws films of one split's digits.
@@ -112,10 +118,7 @@ class FilmMaker:
             positions=corners + (self.ink[which][:, None] - 1) / 2,
             velocities=velocities,
             bounces=bounces.any(-1),
-            captions=tuple(
-                f"a {DIGIT_NAMES[a]} moves {DIRECTIONS[b]}"
-                for a, b in zip(labels.tolist(), directions.tolist(), strict=True)
-            ),
+            captions=tuple(map(caption, labels.tolist(), directions.tolist())),
         )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from companion.data.moving_digits import DIGIT_NAMES, DIRECTIONS, film_maker, moving_digits
+from companion.data.moving_digits import caption, film_maker, moving_digits
 from companion.recipes import Recipe
 from companion.training import TrainConfig, train
 from companion.video.coherence import flicker, jerk
@@ -42,9 +42,7 @@ def _measure(model: nn.Module) -> dict[str, float]:
         "real_flicker": float(flicker(real.films).mean()),
     }
     digits, ways = torch.arange(200) % 10, torch.arange(200) // 10 % 4
-    captions = [
-        f"a {DIGIT_NAMES[d]} moves {DIRECTIONS[w]}" for d, w in zip(digits.tolist(), ways.tolist(), strict=True)
-    ]
+    captions = list(map(caption, digits.tolist(), ways.tolist()))
     for scale in (1.0, 2.0):
         films = draw_films(model, captions, torch.Generator().manual_seed(1), guidance=scale)
         verdict = judge_films(films)

@@ -14,14 +14,14 @@ NOTHING = 0  # stands in every place of the empty caption
 
 
 def encode_captions(captions: Sequence[str]) -> Int[Tensor, "n 4"]:
-    """Word numbers, one row for each caption; the empty caption "" is all `NOTHING`.
+    """Word numbers, one row for each caption; the empty caption "" is all `NOTHING`, and "an" is the same word as "a".
 
     Raises:
         ValueError: a word that is not in `WORDS`, or a caption of another length.
     """
     rows = []
     for caption in captions:
-        words = caption.split()
+        words = ["a" if word == "an" else word for word in caption.split()]
         unknown = [word for word in words if word not in WORDS[1:]]
         if unknown or len(words) not in (0, LENGTH):
             raise ValueError(f"caption: got {caption!r}, wanted something like 'a three moves right', or ''")

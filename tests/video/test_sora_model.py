@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from companion.data.moving_digits import DIRECTIONS, film_maker, moving_digits
+from companion.data.moving_digits import caption, film_maker, moving_digits
 from companion.nn.patches import unpatchify
 from companion.video.compression import FilmCompressor
 from companion.video.film_judge import judge_films
@@ -68,7 +68,7 @@ class TestFilms:
 def test_the_shipped_weights_go_where_they_are_told():
     model = load()
     assert not model.training
-    captions = [f"a {digit} moves {way}" for digit in ("three", "seven") for way in DIRECTIONS]
+    captions = [caption(digit, way) for digit in (3, 7) for way in range(4)]
     films = draw_films(model, captions, torch.Generator().manual_seed(0), steps=8)
     right = judge_films(films).directions == torch.arange(8) % 4
     assert right.sum() >= 7
