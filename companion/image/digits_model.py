@@ -1,4 +1,4 @@
-"""The course's diffusion model of digits: a U-Net of a third of a million parameters that predicts v, told the digit.
+"""The course's diffusion model of digits: a U-Net of 0.7 million parameters that predicts v, told the digit.
 
 The recipe `companion.recipes.ddpm_digits` trains it; its weights ship with the package as "ddpm_digits".
 """

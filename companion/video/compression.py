@@ -57,7 +57,7 @@ class FilmCompressor(nn.Module):
     def encode(
         self, films: Float[Tensor, "n 1 frames height width"]
     ) -> Float[Tensor, "n channels latent_frames latent_height latent_width"]:
-        """The latents of films in [-1, 1]; frames a multiple of 2, height and width of 4."""
+        """The latents of films in [-1, 1]; frames, height and width multiples of 4."""
         check_shapes(films=(films, "n 1 frames height width"))
         n, _, frames, height, width = films.shape
         if frames % FRAMES or height % SCALE or width % SCALE:
