@@ -6,10 +6,10 @@ pass (for the GAN: of both players), an era gets (eq-eras-steps)
 
 .. math:: n = \lfloor C / c \rfloor
 
-updates. C is the same for all. What is compared are the four *ideas*, each with a
-small network of today's making: the first VAE and GAN had none of the optimisers and norms that are used here, GPT's block is
-today's (`companion.history.pixel_gpt`), and the diffusion model guesses bits where that of 2020 guessed noise. Operations
-on single numbers (activations, norms, the optimiser) are not counted, nor is sampling.
+updates. C is the same for all. What is compared are the four *ideas*, each with a small network of today's making: the first
+VAE and GAN had none of the optimisers and norms that are used here, GPT's block is today's (`companion.history.pixel_gpt`), and
+the diffusion model guesses bits where that of 2020 guessed noise. Operations on single numbers (activations, norms, the
+optimiser) are not counted, nor is sampling.
 
 Sources: Kingma & Welling, arXiv:1312.6114; Goodfellow et al., arXiv:1406.2661; Radford et al., 2018; Ho, Jain & Abbeel,
 arXiv:2006.11239.

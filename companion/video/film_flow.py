@@ -5,8 +5,7 @@ padding is left out of the mean:
 
     L = E ‖v(x_t) - (x - z)‖² / (numbers that are neither known nor padding)                   (eq-sora-loss)
 
-The times are drawn as sigmoid(N(m, 1)), as Esser et al. do (arXiv:2403.03206); here m = -0.8, towards the noise: there it
-is decided which digit.
+The times are drawn as sigmoid(N(m, 1)), as Esser et al. do (arXiv:2403.03206); here m = -0.8, towards the noise.
 Guidance (Ho & Salimans, arXiv:2207.12598), where w = 1 means none:
 
     v_w = v(no caption) + w (v(caption) - v(no caption))                                       (eq-sora-guidance)

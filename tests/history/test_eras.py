@@ -73,6 +73,23 @@ def test_each_era_spends_its_budget_and_not_more(images, name):
 
 
 @pytest.mark.parametrize("name", TRAINERS)
+def test_it_says_with_how_many_images_an_update_was_made(images, name, monkeypatch):
+    used, plain_train, plain_gan = [], eras.train, eras.train_gan
+
+    def train(model, loss, data, config):
+        used.append(config.batch_size)
+        return plain_train(model, loss, data, config)
+
+    def train_gan(*arguments):
+        used.extend((arguments[-1].generator.batch_size, arguments[-1].critic.batch_size))
+        return plain_gan(*arguments)
+
+    monkeypatch.setattr(eras, "train", train)
+    monkeypatch.setattr(eras, "train_gan", train_gan)
+    assert {TRAINERS[name](images, 3e9, seed=0).batch_size} == set(used)
+
+
+@pytest.mark.parametrize("name", TRAINERS)
 def test_the_seed_decides_the_model(images, name):
     one, two, other = (
         next(TRAINERS[name](images, 3e9, seed=seed).model.parameters()).detach().clone() for seed in (0, 0, 1)
