@@ -96,6 +96,27 @@ def show_images(images: Tensor, columns: int = 10, *, title: str = "", ax: Axes 
         plt.show()
 
 
+def show_films(films: Tensor, names: Sequence[str]) -> None:
+    """Draw films in [-1, 1], shape (n, channels, frames, height, width): one in each row, with its name before it.
+
+    Raises:
+        ValueError: another shape, or not one name for each film.
+    """
+    n, _, frames, height, _ = check_shapes(films=(films, "n channels frames height width")).values()
+    if len(names) != n:
+        raise ValueError(f"names: got {len(names)}, wanted one for each of {n} films")
+    gap = 2
+    sheet = image_grid(films.transpose(1, 2).flatten(0, 1), frames, gap=gap)
+    _, ax = plt.subplots(figsize=(5.6, 0.1 + 4.4 * sheet.shape[0] / sheet.shape[1]))
+    ax.imshow(sheet, vmin=0, vmax=1)
+    ax.set_xticks([])
+    ax.set_yticks([(height - 1) / 2 + (height + gap) * row for row in range(n)], names, fontsize=8)
+    ax.tick_params(length=0)
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
+    plt.show()
+
+
 def scatter(points: Tensor, *, ax: Axes, color: str = BLUE, title: str = "", limit: float | None = None) -> None:
     """Draw 2-D points, shape (n, 2), on square axes from -limit to limit (from the data if not given)."""
     check_shapes(points=(points, "n 2"))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from companion import plotting
-from companion.plotting import density, image_grid, panels, scatter, show_images, use_style
+from companion.plotting import density, image_grid, panels, scatter, show_films, show_images, use_style
 from tests.conftest import rejects
 
 
@@ -78,6 +78,23 @@ def test_images_are_shown_in_their_own_figure_or_in_given_axes(monkeypatch):
     _, (left, right) = panels(2)
     show_images(images, ax=right)
     assert len(shown) == 1 and not left.images and right.images
+
+
+def test_each_film_is_a_row_with_its_name(monkeypatch):
+    shown = []
+    monkeypatch.setattr(plt, "show", lambda: shown.append(plt.gcf()))
+    films = torch.linspace(-1, 1, 2 * 3 * 4 * 6).reshape(2, 1, 3, 4, 6)
+    show_films(films, ["first", "second"])
+    (ax,) = shown[0].axes
+    sheet = ax.images[0].get_array()
+    assert sheet.shape == (2 * 4 + 2, 3 * 6 + 2 * 2)
+    assert np.allclose(sheet[6:10, 8:14], (films[1, 0, 1] + 1) / 2)
+    assert [(label.get_text(), place) for label, place in zip(ax.get_yticklabels(), ax.get_yticks(), strict=True)] == [
+        ("first", 1.5),
+        ("second", 7.5),
+    ]
+    with rejects("names: got 1"):
+        show_films(films, ["one for two"])
 
 
 def test_scatter_draws_the_points():
