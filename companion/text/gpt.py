@@ -44,6 +44,7 @@ class GPTConfig:
         heads: of each attention.
         dropout: on the input, the attention weights and the two halves' outputs, in training mode.
         norm_eps: of the layer norms.
+        init_std: of the normal distribution that the matrices start from; see `companion.text.llama.LlamaConfig`.
     """
 
     vocab_size: int = 50_257
@@ -53,11 +54,13 @@ class GPTConfig:
     heads: int = 12
     dropout: float = 0.0
     norm_eps: float = 1e-5
+    init_std: float = 0.02
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "context", "width", "layers", "heads"):
             check_count(name, getattr(self, name))
         check_number("dropout", self.dropout, low=0, high=1)
+        check_number("init_std", self.init_std, low=0, open_low=True)
 
 
 class GPTBlock(nn.Module):
@@ -104,7 +107,7 @@ class GPT(nn.Module):
                 nn.init.zeros_(parameter)
             elif parameter.ndim == 2:
                 writes = name.endswith(("attention.out.weight", "mlp.narrow.weight"))
-                nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * config.layers) if writes else 0.02)
+                nn.init.normal_(parameter, std=config.init_std / (math.sqrt(2 * config.layers) if writes else 1))
 
     def forward(
         self,

@@ -44,6 +44,8 @@ class LlamaConfig:
         rope_base: of the rotary frequencies.
         norm_eps: of the norms.
         tied: whether the output matrix is the token table.
+        init_std: of the normal distribution that all matrices start from. The usual 0.02 suits widths of thousands, where
+            it is about 1/√width; at width 128 that is 0.09, and a model that starts there learns faster.
     """
 
     vocab_size: int
@@ -56,11 +58,13 @@ class LlamaConfig:
     rope_base: float = 10_000.0
     norm_eps: float = 1e-6
     tied: bool = True
+    init_std: float = 0.02
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "context", "width", "layers", "heads", "kv_heads", "hidden"):
             check_count(name, getattr(self, name))
         check_number("rope_base", self.rope_base, low=1, open_low=True)
+        check_number("init_std", self.init_std, low=0, open_low=True)
         if self.width % (2 * self.heads):
             raise ValueError(
                 f"width: got {self.width}, wanted a multiple of 2 × {self.heads} heads: rotary turns pairs"
@@ -92,7 +96,7 @@ class Llama(nn.Module):
         self.out = nn.Linear(config.width, config.vocab_size, bias=False)
         for parameter in self.parameters():
             if parameter.ndim == 2:
-                nn.init.normal_(parameter, std=0.02)
+                nn.init.normal_(parameter, std=config.init_std)
         if config.tied:
             self.out.weight = self.tokens.weight
 

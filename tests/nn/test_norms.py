@@ -27,6 +27,23 @@ def test_equals_torchs_module_with_its_gradients() -> None:
     torch.testing.assert_close(ours.weight.grad, theirs.weight.grad)
 
 
+def test_the_gradient_by_hand_is_the_formulas() -> None:
+    norm = RMSNorm(7, eps=0.1).double()
+    nn.init.normal_(norm.weight)
+    assert torch.autograd.gradcheck(norm, X.clone().requires_grad_())
+    assert torch.autograd.gradcheck(lambda w: torch.func.functional_call(norm, {"weight": w}, X), norm.weight)
+    assert torch.autograd.gradcheck(norm, X[0, 0].clone().requires_grad_())
+
+
+def test_half_precision_is_computed_in_single() -> None:
+    norm, x = RMSNorm(7).bfloat16(), X.bfloat16().requires_grad_()
+    got = norm(x)
+    assert got.dtype == torch.bfloat16
+    torch.testing.assert_close(got.float(), RMSNorm(7)(x.detach().float()), rtol=0.005, atol=0)
+    got.float().pow(2).sum().backward()
+    assert x.grad.dtype == norm.weight.grad.dtype == torch.bfloat16
+
+
 def test_keeps_the_direction_and_not_the_length_and_unlike_layer_norm_the_mean() -> None:
     norm = RMSNorm(7, eps=0).double()
     torch.testing.assert_close(norm(5 * X), norm(X))

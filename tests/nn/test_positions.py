@@ -70,6 +70,15 @@ def test_rotary_equals_transformers_own_angles_I30() -> None:
     torch.testing.assert_close(Rotary(12)(x, positions), want, rtol=0, atol=1e-5)
 
 
+def test_the_gradient_of_a_turn_is_the_turn_back_and_has_a_gradient_itself() -> None:
+    rotary, positions = Rotary(6), torch.tensor([[3, 8]])
+    x = torch.randn(1, 2, 2, 6, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda t: rotary(t, positions), x)
+    assert torch.autograd.gradgradcheck(lambda t: rotary(t, positions).pow(3), x)
+    (back,) = torch.autograd.grad(rotary(x, positions), x, rotary(x, positions))
+    torch.testing.assert_close(back, x.detach())
+
+
 def test_rotary_scores_depend_on_the_distance_alone_and_lengths_are_kept_I30() -> None:
     rotary, q, k = Rotary(8), torch.randn(1, 2, 1, 8).double(), torch.randn(1, 2, 1, 8).double()
 

@@ -112,6 +112,9 @@ def test_starts_at_ln_v_and_with_scaled_writers() -> None:
     assert abs(float(loss) - math.log(65)) < 0.1
     assert abs(float(model.blocks[3].mlp.narrow.weight.detach().std()) - 0.02 / 4) < 5e-4
     assert abs(float(model.blocks[3].mlp.widen.weight.detach().std()) - 0.02) < 1e-3
+    wider = GPT(GPTConfig(vocab_size=50, context=8, width=64, layers=8, heads=4, init_std=0.3)).blocks[3].mlp
+    assert abs(float(wider.widen.weight.detach().std()) - 0.3) < 0.015
+    assert abs(float(wider.narrow.weight.detach().std()) - 0.3 / 4) < 0.005
 
 
 def test_dropout_acts_in_training_only() -> None:

@@ -111,3 +111,15 @@ def test_bad_input(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({**about, "rope_parameters": rope}))
     with rejects("llama3"):
         Llama.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("std", [0.02, 0.3])
+def test_matrices_start_with_the_spread_that_the_configuration_names(std: float) -> None:
+    model = Llama(
+        LlamaConfig(vocab_size=300, context=8, width=64, layers=2, heads=4, kv_heads=2, hidden=200, init_std=std)
+    )
+    for name, parameter in model.named_parameters():
+        if parameter.ndim == 2:
+            assert float(parameter.detach().std()) == pytest.approx(std, rel=0.1), name
+    with rejects("init_std"):
+        LlamaConfig(vocab_size=3, context=8, width=8, layers=1, heads=1, kv_heads=1, hidden=8, init_std=0.0)
