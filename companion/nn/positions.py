@@ -68,7 +68,7 @@ class Rotary(nn.Module):
 
 
 class _Turn(torch.autograd.Function):
-    """The rotation of eq-rotary. Its gradient is the rotation back: autograd, taking it apart, would need nearly twice the time."""
+    """The rotation of eq-rotary. Its gradient is the rotation back: autograd's, piece by piece, takes nearly twice as long."""
 
     @staticmethod
     def forward(

@@ -6,11 +6,11 @@ to 1e-3 in 100 steps and falls on a cosine to 1e-4, β₂ = 0.99, weight decay 0
 GPT-2 has the biases of the published one, which nanoGPT leaves out by default, and its embeddings do not decay.
 
 `MODERN` has no more parameters, takes about a tenth more time and reads less text: today's block
-(`companion.nn.llama_block`) in place of GPT-2's; weights that start from N(0, 1/width), and three times the learning rate after a longer warm-up; six
-passages of 128 characters instead of twelve of 64, since rotary positions cost no parameters; a rate that falls nearly to
-zero; and 1,900 steps, because each takes a little longer. `CONTROL` tells the block's merit from the rest: GPT-2's block with
-`MODERN`'s start and learning rates. (It keeps the short passages: with long ones, whose positions it would have to learn, it
-does worse, tried at a fifth of the steps.)
+(`companion.nn.llama_block`) in place of GPT-2's; weights that start from N(0, 1/width), and three times the learning rate
+after a longer warm-up; six passages of 128 characters instead of twelve of 64, since rotary positions cost no parameters; a
+rate that falls nearly to zero; and 1,900 steps, because each takes a little longer. `CONTROL` tells the block's merit from the
+rest: GPT-2's block with `MODERN`'s start and learning rates. (It keeps the short passages: with long ones, whose positions it
+would have to learn, it does worse, tried at a fifth of the steps.)
 """
 
 import time
