@@ -4,6 +4,7 @@ Vaswani et al., "Attention Is All You Need", 2017, arXiv:1706.03762:
 
     A = softmax(Q Kᵀ / √d),  Attention(Q, K, V) = A V                                        (eq-attention)
     head_h = Attention(X W_q^h, C W_k^h, C W_v^h),  MultiHead = [head_1, …, head_H] W_o       (eq-multihead)
+    Gated = (sigmoid(X W_g) ⊙ [head_1, …, head_H]) W_o                                       (eq-gated-attention)
 
 d is the width of one head, not of the model. C is X itself in self-attention, another sequence in cross-attention.
 
@@ -12,7 +13,9 @@ Everywhere here a mask is boolean and **True means "may look"**, as in `F.scaled
 average of nothing exists, and zeros keep the values and their gradients finite.
 
 Departures from the paper: keys and values may have fewer heads than the queries (Ainslie et al. 2023,
-arXiv:2305.13245), and queries and keys may be rotated by their positions (`companion.nn.positions.Rotary`).
+arXiv:2305.13245), queries and keys may be rotated by their positions (`companion.nn.positions.Rotary`), and what the heads
+found may pass a gate (eq-gated-attention; Qiu et al. 2025, arXiv:2505.06708, as in Qwen3-Next). Without one, W_v and W_o are
+two linear maps with nothing but an average between them; the gate, computed from the place that reads, lets it refuse.
 """
 
 import math
@@ -115,9 +118,10 @@ class MultiHeadAttention(nn.Module):
         kv_heads: of the keys and values, a divisor of ``heads``; as many as ``heads`` if not given.
         head_width: width / heads if not given.
         context_width: of the other sequence in cross-attention; ``width`` if not given.
-        bias: whether the four projections have one.
+        bias: whether the projections have one.
         dropout: the share of the weights dropped in training mode.
         rotary: turns queries and keys by their positions, in self-attention.
+        gated: whether what the heads found passes a gate of its own for each number (eq-gated-attention).
 
     Raises:
         ValueError: sizes that do not divide, or out of range.
@@ -134,6 +138,7 @@ class MultiHeadAttention(nn.Module):
         bias: bool = True,
         dropout: float = 0.0,
         rotary: Rotary | None = None,
+        gated: bool = False,
     ) -> None:
         super().__init__()
         check_count("width", width)
@@ -154,6 +159,7 @@ class MultiHeadAttention(nn.Module):
         self.k = nn.Linear(context_width, kv_heads * head_width, bias)
         self.v = nn.Linear(context_width, kv_heads * head_width, bias)
         self.out = nn.Linear(heads * head_width, width, bias)
+        self.gate = nn.Linear(width, heads * head_width, bias) if gated else None
 
     def forward(
         self,
@@ -203,8 +209,13 @@ class MultiHeadAttention(nn.Module):
         dropout = self.dropout if self.training else 0.0
         if return_weights:
             mixed, weights = attention(q, k, v, allowed, dropout=dropout)
-            return self.out(self._merge(mixed)), weights
-        return self.out(self._merge(_fused(q, k, v, allowed, square, dropout)))
+            return self._write(x, mixed), weights
+        return self._write(x, _fused(q, k, v, allowed, square, dropout))
+
+    def _write(self, x: Tensor, mixed: Tensor) -> Tensor:
+        """What the heads found, gated where there is a gate, in the width of the stream."""
+        found = self._merge(mixed)
+        return self.out(found if self.gate is None else found * self.gate(x).sigmoid())
 
     def _keys_and_values(
         self, x: Tensor, context: Tensor | None, cache: KVCache | None, positions: Tensor | None

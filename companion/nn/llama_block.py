@@ -5,6 +5,8 @@
 Against GPT-2's block of 2019: the norm keeps no mean and no bias, positions turn queries and keys instead of being added
 to the input, the MLP has gates, no linear map has a bias, and several queries may share keys and values.
 
+From 2025 on some models also gate what attention found (`companion.nn.attention`, eq-gated-attention), as Qwen3-Next does.
+
 Source: Touvron et al., "LLaMA: Open and Efficient Foundation Language Models", 2023, arXiv:2302.13971, section 2.2; grouped
 queries from Llama 2 (arXiv:2307.09288). Normalising before each half: Xiong et al. 2020, arXiv:2002.04745.
 """
@@ -29,6 +31,7 @@ class LlamaBlock(nn.Module):
         rotary: the positions; of a head's width. Blocks may share one.
         kv_heads: of the keys and values; as many as ``heads`` if not given.
         norm_eps: of both norms.
+        gated_attention: whether what attention found passes a gate.
 
     Raises:
         ValueError: sizes that do not divide, or out of range.
@@ -43,10 +46,13 @@ class LlamaBlock(nn.Module):
         *,
         kv_heads: int | None = None,
         norm_eps: float = 1e-6,
+        gated_attention: bool = False,
     ) -> None:
         super().__init__()
         self.attention_norm = RMSNorm(width, eps=norm_eps)
-        self.attention = MultiHeadAttention(width, heads, kv_heads=kv_heads, bias=False, rotary=rotary)
+        self.attention = MultiHeadAttention(
+            width, heads, kv_heads=kv_heads, bias=False, rotary=rotary, gated=gated_attention
+        )
         self.mlp_norm = RMSNorm(width, eps=norm_eps)
         self.mlp = GatedMLP(width, hidden)
 

@@ -73,9 +73,9 @@ def family_config(width: int, vocab_size: int) -> LlamaConfig:
 
 
 def count_parameters(config: LlamaConfig) -> int:
-    """N of a tied decoder: the token table, and in each layer four maps of attention, three of the MLP and two norms."""
+    """N of a tied decoder: the token table, and a layer's four maps of attention (or five), three of the MLP and two norms."""
     w, kv_width = config.width, config.width // config.heads * config.kv_heads
-    layer = 2 * w * w + 2 * w * kv_width + 3 * w * config.hidden + 2 * w
+    layer = (2 + config.gated_attention) * w * w + 2 * w * kv_width + 3 * w * config.hidden + 2 * w
     return config.vocab_size * w + config.layers * layer + w
 
 

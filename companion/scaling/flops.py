@@ -7,7 +7,7 @@ r"""How many floating-point operations a training takes: the rule of thumb, and 
 
 with ℓ layers, width w, :math:`w_{kv}` = width of all key heads, hidden width h, context n and V symbols. 2nw is attention
 itself: n scores and a mean of n values, the masked half included, as it is computed. Norms, rotations and softmaxes are left
-out: they are not matrix products, and small.
+out: they are not matrix products, and small. A gate on attention adds another w² to each layer.
 
 Sources: Kaplan et al., "Scaling Laws for Neural Language Models", 2020, arXiv:2001.08361, section 2.1 (6 N D, N without
 embeddings); Hoffmann et al., 2022, arXiv:2203.15556, appendix F (an exact count, embeddings included).
@@ -35,7 +35,7 @@ def decoder_flops(config: LlamaConfig, *, context: int | None = None) -> int:
     n = config.context if context is None else context
     check_count("context", n)
     w, kv_width = config.width, config.width // config.heads * config.kv_heads
-    projections = 2 * w * w + 2 * w * kv_width  # q and out, k and v
+    projections = (2 + config.gated_attention) * w * w + 2 * w * kv_width  # q, out and perhaps a gate; k and v
     layer = projections + 3 * w * config.hidden + 2 * n * w
     return 2 * (config.layers * layer + w * config.vocab_size)
 

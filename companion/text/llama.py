@@ -46,6 +46,7 @@ class LlamaConfig:
         tied: whether the output matrix is the token table.
         init_std: of the normal distribution that all matrices start from. The usual 0.02 suits widths of thousands, where
             it is about 1/√width; at width 128 that is 0.09, and a model that starts there learns faster.
+        gated_attention: whether what attention found passes a gate, as in Qwen3-Next; no published Llama has one.
     """
 
     vocab_size: int
@@ -59,6 +60,7 @@ class LlamaConfig:
     norm_eps: float = 1e-6
     tied: bool = True
     init_std: float = 0.02
+    gated_attention: bool = False
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "context", "width", "layers", "heads", "kv_heads", "hidden"):
@@ -88,7 +90,13 @@ class Llama(nn.Module):
         rotary = Rotary(config.width // config.heads, base=config.rope_base)
         self.blocks = nn.ModuleList(
             LlamaBlock(
-                config.width, config.heads, config.hidden, rotary, kv_heads=config.kv_heads, norm_eps=config.norm_eps
+                config.width,
+                config.heads,
+                config.hidden,
+                rotary,
+                kv_heads=config.kv_heads,
+                norm_eps=config.norm_eps,
+                gated_attention=config.gated_attention,
             )
             for _ in range(config.layers)
         )

@@ -204,12 +204,64 @@ def test_equals_transformers_llama_attention_with_rotation_and_grouped_heads_I30
         torch.testing.assert_close(run(ours, x, path), want, rtol=0, atol=1e-5)
 
 
+def test_equals_transformers_gated_attention_of_qwen3_next() -> None:
+    """Their attention also norms queries and keys, and keeps each head's query and gate in one matrix, in this order."""
+    from transformers import Qwen3NextConfig
+    from transformers.models.qwen3_next.modeling_qwen3_next import Qwen3NextAttention, Qwen3NextRotaryEmbedding
+
+    config = Qwen3NextConfig(
+        hidden_size=24, num_attention_heads=6, num_key_value_heads=2, head_dim=4, max_position_embeddings=64,
+        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0, "partial_rotary_factor": 1.0},
+    )  # fmt: skip
+    config._attn_implementation = "eager"
+    theirs = Qwen3NextAttention(config, 0).eval()
+    theirs.q_norm = theirs.k_norm = nn.Identity()
+    ours = MultiHeadAttention(24, 6, kv_heads=2, bias=False, rotary=Rotary(4), gated=True).eval()
+    for mine, other in (("k", "k_proj"), ("v", "v_proj"), ("out", "o_proj")):
+        getattr(ours, mine).load_state_dict(getattr(theirs, other).state_dict())
+    with torch.no_grad():
+        queries, gates = theirs.q_proj.weight.view(6, 8, 24).chunk(2, dim=1)
+        ours.q.weight.copy_(queries.reshape(24, 24))
+        ours.gate.weight.copy_(gates.reshape(24, 24))
+    x = torch.randn(B, 9, 24)
+    angles = Qwen3NextRotaryEmbedding(config)(x, torch.arange(9)[None])
+    forbidden = torch.zeros(9, 9).masked_fill(~causal_mask(9), -torch.inf)[None, None]
+    want = theirs(x, position_embeddings=angles, attention_mask=forbidden)[0]
+    for path in ("explicit", "fused", "cached"):
+        torch.testing.assert_close(run(ours, x, path), want, rtol=0, atol=1e-5)
+
+
+def test_eq_gated_attention_as_printed_I60() -> None:
+    layer, plain = (MultiHeadAttention(12, 3, context_width=10, bias=False, gated=g).double() for g in (True, False))
+    plain.load_state_dict({name: tensor for name, tensor in layer.state_dict().items() if name != "gate.weight"})
+    plain.out.weight = nn.Parameter(torch.eye(12).double())  # shows what the heads found
+    x, c = torch.randn(B, N, 12).double(), torch.randn(B, M, 10).double()
+    want = plain(x, c) / (1 + (-x @ layer.gate.weight.T).exp()) @ layer.out.weight.T
+    torch.testing.assert_close(layer(x, c), want, rtol=0, atol=1e-12)
+
+
+@PATHS
+def test_a_gate_of_zeros_is_half_open_and_a_shut_one_lets_nothing_through(path: str) -> None:
+    layer, x = layer_of(rotary=Rotary(4), gated=True), torch.randn(B, 8, 12)
+    with torch.no_grad():
+        layer.gate.weight.zero_()
+        layer.gate.bias.zero_()
+        layer.out.bias.zero_()
+        half = run(layer, x, path)
+        layer.gate.bias.fill_(-200.0)
+        shut = run(layer, x, path)
+        layer.gate = None
+        torch.testing.assert_close(half, run(layer, x, path) / 2, rtol=0, atol=1e-6)
+    assert not shut.any()
+
+
 # ------------------------------------------------------------------------------------------------ dependence
 
 
 @PATHS
-def test_nothing_comes_from_the_future_I21(path: str) -> None:
-    layer, x = layer_of(rotary=Rotary(4)), torch.randn(B, 8, 12)
+@pytest.mark.parametrize("gated", [False, True])
+def test_nothing_comes_from_the_future_I21(path: str, gated: bool) -> None:
+    layer, x = layer_of(rotary=Rotary(4), gated=gated), torch.randn(B, 8, 12)
     before = run(layer, x, path)
     for t in range(1, 8):
         changed = x.clone()
@@ -284,7 +336,7 @@ def test_dropout_is_off_in_eval_and_on_in_training_I26(explicitly: bool) -> None
 # ------------------------------------------------------------------------------------------------ the cache
 
 
-@pytest.mark.parametrize("options", [{}, {"rotary": Rotary(4)}, {"kv_heads": 1}])
+@pytest.mark.parametrize("options", [{}, {"rotary": Rotary(4)}, {"kv_heads": 1}, {"gated": True}])
 def test_cached_equals_uncached_for_more_than_the_first_room_I22_I23(options: dict) -> None:
     layer, x = layer_of(**options), torch.randn(B, 40, 12)
     cache = KVCache()

@@ -1,6 +1,7 @@
 """The family of small models: comparable, counted exactly, and trained to the end of its own schedule."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -40,6 +41,11 @@ class TestTruth:
         assert run.compute == counted * run.tokens
         assert run.parameters == sum(p.numel() for p in build(8, 5, 1).parameters())
         assert run.tokens == 1024
+
+    @pytest.mark.parametrize("gated", [False, True])
+    def test_parameters_are_counted_as_built(self, gated: bool) -> None:
+        config = replace(family_config(24, 31), gated_attention=gated)
+        assert family.count_parameters(config) == sum(p.numel() for p in Llama(config).parameters())
 
     def test_even_start_keeps_the_variance(self) -> None:
         """A linear map of w inputs with variance one gives outputs with variance one; those into the stream, a quarter."""

@@ -16,7 +16,13 @@ CONFIG = LlamaConfig(vocab_size=79, context=24, width=48, layers=3, heads=4, kv_
 class TestParity:
     @pytest.mark.parametrize(
         "changes",
-        [{}, {"kv_heads": 4}, {"layers": 1, "hidden": 56}, {"width": 24, "vocab_size": 301, "kv_heads": 1}],
+        [
+            {},
+            {"kv_heads": 4},
+            {"layers": 1, "hidden": 56},
+            {"width": 24, "vocab_size": 301, "kv_heads": 1},
+            {"gated_attention": True},
+        ],
     )
     @pytest.mark.parametrize(("batch", "n"), [(2, 24), (5, 7)])
     def test_forward_count_is_torchs(self, changes: dict, batch: int, n: int) -> None:

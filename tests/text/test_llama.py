@@ -1,6 +1,7 @@
 """Llama as published: equal to transformers, with grouped queries, tied or not, and the same with a cache."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,10 +67,11 @@ def test_gradients_agree(tmp_path: Path) -> None:
         torch.testing.assert_close(mine.grad, wanted.grad, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("gated", [False, True])
 @pytest.mark.parametrize("chunks", [(1,) * 7, (3, 1, 3)])
-def test_with_a_cache_the_logits_are_the_same(chunks: tuple[int, ...]) -> None:
+def test_with_a_cache_the_logits_are_the_same(chunks: tuple[int, ...], gated: bool) -> None:
     torch.manual_seed(0)
-    model = Llama(SMALL).eval()
+    model = Llama(replace(SMALL, gated_attention=gated)).eval()
     with torch.no_grad():
         caches = empty_caches(model)
         got = torch.cat([model(part, caches) for part in IDS.split(list(chunks), dim=1)], 1)
@@ -77,9 +79,10 @@ def test_with_a_cache_the_logits_are_the_same(chunks: tuple[int, ...]) -> None:
     assert caches[0].k.shape == (2, 2, 7, 4)  # two shared heads, not six
 
 
-def test_the_future_cannot_be_seen() -> None:
+@pytest.mark.parametrize("gated", [False, True])
+def test_the_future_cannot_be_seen(gated: bool) -> None:
     torch.manual_seed(0)
-    model = Llama(SMALL).eval()
+    model = Llama(replace(SMALL, gated_attention=gated)).eval()
     changed = IDS.clone()
     changed[:, 4] = (changed[:, 4] + 1) % 23
     before, after = model(IDS), model(changed)
@@ -116,8 +119,9 @@ def test_bad_input(tmp_path: Path) -> None:
 @pytest.mark.parametrize("std", [0.02, 0.3])
 def test_matrices_start_with_the_spread_that_the_configuration_names(std: float) -> None:
     model = Llama(
-        LlamaConfig(vocab_size=300, context=8, width=64, layers=2, heads=4, kv_heads=2, hidden=200, init_std=std)
+        LlamaConfig(300, 8, width=64, layers=2, heads=4, kv_heads=2, hidden=200, init_std=std, gated_attention=True)
     )
+    assert model.blocks[1].attention.gate.weight.shape == (64, 64)
     for name, parameter in model.named_parameters():
         if parameter.ndim == 2:
             assert float(parameter.detach().std()) == pytest.approx(std, rel=0.1), name
