@@ -162,6 +162,7 @@ class QualityTable(Generated):
                 *(row["what"], row["against"], f"{row['ours_nats']:.2f}", f"{row['theirs_nats']:.2f}"),
                 *(
                     f"**{row['lower']:.2f}**",
+                    f"{row['low']:.2f} to {row['high']:.2f}",
                     f"{row['ours_seconds']} s",
                     f"{row['theirs_seconds']} s",
                     f"{row['wanted']:g}",
@@ -169,7 +170,7 @@ class QualityTable(Generated):
             ]
             for row in table_of(BOOK / "benchmarks.json").get("quality", [])
         ]
-        return rows(["Work", "Against", "Nats here", "Nats there", "Lower by", "Here", "There", "Goal"], body)
+        return rows(["Work", "Against", "Nats here", "Nats there", "Lower by", "Range", "Here", "There", "Goal"], body)
 
 
 class VersionTable(Generated):

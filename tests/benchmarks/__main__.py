@@ -47,7 +47,7 @@ def main() -> int:
         how = (
             f"{row['ratio']:5.2f} × {row['low']:5.2f}–{row['high']:.2f}"
             if measure == "ratio"
-            else f"{row['lower']:5.3f} nats lower"
+            else f"{row['lower']:5.3f} nats lower, {row['low']:.3f}–{row['high']:.3f}"
         )
         print(f"{how}  {row['against']:15} {row['what']}{mark}")
     return 0
