@@ -186,6 +186,16 @@ def test_fewer_key_heads_equal_repeated_ones_and_transformers_order() -> None:
     torch.testing.assert_close(got, want, rtol=0, atol=1e-6)
 
 
+def assert_equals_transformers(ours: MultiHeadAttention, theirs: nn.Module, rotary: nn.Module) -> None:
+    """Each of our paths against one of transformers' causal attentions of width 24 with the same weights."""
+    x = torch.randn(B, 9, 24)
+    angles = rotary(x, torch.arange(9)[None])
+    forbidden = torch.zeros(9, 9).masked_fill(~causal_mask(9), -torch.inf)[None, None]
+    want = theirs(x, position_embeddings=angles, attention_mask=forbidden)[0]
+    for path in ("explicit", "fused", "cached"):
+        torch.testing.assert_close(run(ours, x, path), want, rtol=0, atol=1e-5)
+
+
 def test_equals_transformers_llama_attention_with_rotation_and_grouped_heads_I30() -> None:
     from transformers import LlamaConfig
     from transformers.models.llama.modeling_llama import LlamaAttention, LlamaRotaryEmbedding
@@ -196,12 +206,7 @@ def test_equals_transformers_llama_attention_with_rotation_and_grouped_heads_I30
     ours = MultiHeadAttention(24, 6, kv_heads=2, bias=False, rotary=Rotary(4)).eval()
     for mine, other in (("q", "q_proj"), ("k", "k_proj"), ("v", "v_proj"), ("out", "o_proj")):
         getattr(ours, mine).load_state_dict(getattr(theirs, other).state_dict())
-    x = torch.randn(B, 9, 24)
-    angles = LlamaRotaryEmbedding(config)(x, torch.arange(9)[None])
-    forbidden = torch.zeros(9, 9).masked_fill(~causal_mask(9), -torch.inf)[None, None]
-    want = theirs(x, position_embeddings=angles, attention_mask=forbidden)[0]
-    for path in ("explicit", "fused", "cached"):
-        torch.testing.assert_close(run(ours, x, path), want, rtol=0, atol=1e-5)
+    assert_equals_transformers(ours, theirs, LlamaRotaryEmbedding(config))
 
 
 def test_equals_transformers_gated_attention_of_qwen3_next() -> None:
@@ -223,12 +228,7 @@ def test_equals_transformers_gated_attention_of_qwen3_next() -> None:
         queries, gates = theirs.q_proj.weight.view(6, 8, 24).chunk(2, dim=1)
         ours.q.weight.copy_(queries.reshape(24, 24))
         ours.gate.weight.copy_(gates.reshape(24, 24))
-    x = torch.randn(B, 9, 24)
-    angles = Qwen3NextRotaryEmbedding(config)(x, torch.arange(9)[None])
-    forbidden = torch.zeros(9, 9).masked_fill(~causal_mask(9), -torch.inf)[None, None]
-    want = theirs(x, position_embeddings=angles, attention_mask=forbidden)[0]
-    for path in ("explicit", "fused", "cached"):
-        torch.testing.assert_close(run(ours, x, path), want, rtol=0, atol=1e-5)
+    assert_equals_transformers(ours, theirs, Qwen3NextRotaryEmbedding(config))
 
 
 def test_eq_gated_attention_as_printed_I60() -> None:
