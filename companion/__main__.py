@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from companion.recipes import all_recipes, make_weights
+from companion.models import all_recipes, make_weights
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ from IPython.display import Markdown
 
 from companion import lesson
 from companion.lesson import ClaimFailed, Lesson, claim, glue, setup, show
-from companion.optimization import EMA, TrainConfig, decay_groups
 from companion.training import evaluating, train
+from companion.training.optimization import EMA, TrainConfig, decay_groups
 from tests.conftest import rejects
 
 

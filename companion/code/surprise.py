@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from companion.code.fim import END
-from companion.text.tokenizer import ByteLevelBPE
+from companion.code.codex.fim import END
+from companion.language.tokenizers import ByteLevelBPE
 from companion.training import evaluating
 
 

@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from companion.overview.logistic import LogisticRegression, fit_logistic
+from companion.foundations.logistic import LogisticRegression, fit_logistic
 from companion.validate import check_count, check_float, check_number, check_shapes
 
 Features = Callable[[Tensor], Tensor]
@@ -80,7 +80,7 @@ def fit_detector(
         real: real images, as many as fakes, so that the line has no opinion about how rare fakes are.
         fake: generated images, saved in the same way as the real ones: otherwise the file is learned, not the picture.
         features: ``features(images)`` of shape (n, dims).
-        penalty: of `companion.overview.logistic.fit_logistic`, on features with a spread of one.
+        penalty: of `companion.foundations.logistic.fit_logistic`, on features with a spread of one.
     """
     check_shapes(real=(real, "n 1 height width"), fake=(fake, "n 1 height width"))
     x = features(torch.cat([real, fake]))

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from companion.training import Batch
+from companion.training.batches import Batch
 from companion.validate import check_count, check_shapes
 
 

@@ -17,9 +17,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from companion.batches import Batch
 from companion.foundations.vae import LOG_2PI, VAE, DiagonalGaussian, standard_normal, sum_per_example
 from companion.training import mean_over_examples
+from companion.training.batches import Batch
 from companion.validate import check_count, check_float, check_number, check_shapes
 
 

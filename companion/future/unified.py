@@ -19,12 +19,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from companion.text.decoding import Temperature
-from companion.text.generation import generate
-from companion.text.llama import Llama, LlamaConfig
+from companion.language.generation import generate
+from companion.language.processors import Temperature
 from companion.training import evaluating
 from companion.validate import check_float, check_labels, check_number, check_shapes
-from companion.weights import load_weights
 
 SIDE, PATCH = 12, 2  # pixels of the small picture and of a patch
 CODES, PLACES = 2 ** (PATCH * PATCH), (SIDE // PATCH) ** 2
@@ -62,16 +60,6 @@ def rows(codes: Int[Tensor, "n 36"], labels: Int[Tensor, "n"], draw: Tensor) -> 
     drawing = torch.cat([torch.full_like(word, DRAW), word, picture], 1)
     reading = torch.cat([torch.full_like(word, READ), picture, word], 1)
     return torch.where(draw[:, None], drawing, reading)
-
-
-def untrained() -> Llama:
-    """A decoder for such rows, of width 96: nothing in it knows which tokens are words and which are patches."""
-    return Llama(LlamaConfig(VOCAB_SIZE, PLACES + 2, width=96, layers=3, heads=4, kv_heads=4, hidden=256))
-
-
-def load() -> Llama:
-    """With the weights that ship with the package ("unified_digits"), in evaluation mode."""
-    return load_weights("unified_digits", untrained())
 
 
 def unified_loss(

@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from companion.training import Batch
+from companion.training.batches import Batch
 from companion.validate import check_count, check_float, check_number, check_shapes
 
 Denoise = Callable[[Tensor, Tensor], Tensor]

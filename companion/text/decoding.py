@@ -1,122 +1,54 @@
-r"""Which token to write: what is done to a model's logits before one is drawn.
+r"""How probable a model finds a continuation, and how much it repeats itself.
 
-With logits :math:`\ell` and p = softmax(ℓ), each processor leaves some tokens out (their logit becomes -∞) or moves logits:
+With :math:`G_n(y)` the n-grams of y, one for each place where n tokens stand in a row:
 
-- temperature (eq-decoding-temperature): :math:`p_T(x) \propto \exp(\ell_x / T)`
-- top-k (eq-decoding-top-k): keep x if fewer than k tokens are more probable
-- top-p, or nucleus (eq-decoding-top-p): keep x if the tokens that are more probable hold together less than p
-- min-p (eq-decoding-min-p): keep x if :math:`p(x) \ge m \max_y p(y)`
-- repetition penalty (eq-decoding-repetition): for each x that stands in the text so far, :math:`\ell_x / \theta` if
-  :math:`\ell_x > 0`, else :math:`\theta \ell_x`
+- likelihood (eq-decoding-nats): :math:`-\frac{1}{|y|} \sum_t \log p(y_t \mid x, y_{<t})`, in nats a token
+- repetition (eq-decoding-repeat): :math:`1 - |\text{different } G_n(y)| / |G_n(y)|` within each continuation, then the mean
+- diversity (eq-decoding-distinct): :math:`|\text{different } G_n| / |G_n|` over all continuations together
 
-The token that crosses p is kept, and so is the most probable token, always. Several processors act one after the other, and
-the order matters: the mass p is counted after the temperature and among what the processors before have left.
-
-Sources: temperature: Ackley, Hinton & Sejnowski, 1985; top-k: Fan, Lewis & Dauphin, arXiv:1805.04833; top-p: Holtzman et al.,
-arXiv:1904.09751; min-p: Nguyen et al., arXiv:2407.01082; repetition penalty: Keskar et al., arXiv:1909.05858, section 4.1.
+Sources: Li et al., arXiv:1510.03055, section 5.2 (distinct-n); Welleck et al., arXiv:1908.04319, section 6 (seq-rep-n).
 """
 
-import math
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
-from companion.validate import check_count, check_number, check_shapes
+from companion.training import evaluating
+from companion.validate import check_count, check_shapes
 
 
-@dataclass(frozen=True)
-class Temperature:
-    """Divide the logits (eq-decoding-temperature): below 1 the probable becomes more probable, above 1 less.
+def continuation_nats(model: nn.Module, ids: Int[Tensor, "batch n"], prompt: int) -> Float[Tensor, "batch"]:
+    """What the model pays for each token after the prompt, in nats, the mean for each text (eq-decoding-nats).
 
-    Attributes:
-        value: above 0; the limit 0 is greedy decoding, which needs no draw.
+    Args:
+        model: a `companion.language.scoring.LanguageModel`; its mode is restored.
+        ids: prompts and continuations, shape (batch, n), no longer than the model's context.
+        prompt: how many tokens of each row are the prompt, at least 1.
     """
-
-    value: float
-
-    def __post_init__(self) -> None:
-        check_number("temperature", self.value, low=0, open_low=True)
-
-    def __call__(
-        self, input_ids: Int[Tensor, "batch n"], logits: Float[Tensor, "batch vocab"]
-    ) -> Float[Tensor, "batch vocab"]:
-        """The logits to draw from."""
-        return logits / self.value
+    check_shapes(ids=(ids, "batch n"))
+    check_count("prompt", prompt, high=ids.shape[1] - 1)
+    with evaluating(model):
+        log_p = model(ids[:, :-1]).log_softmax(-1)
+    return -log_p.gather(-1, ids[:, 1:, None])[:, prompt - 1 :, 0].mean(-1)
 
 
-@dataclass(frozen=True)
-class TopK:
-    """Keep the k most probable tokens, and those that tie with the last of them (eq-decoding-top-k)."""
-
-    k: int
-
-    def __post_init__(self) -> None:
-        check_count("k", self.k)
-
-    def __call__(
-        self, input_ids: Int[Tensor, "batch n"], logits: Float[Tensor, "batch vocab"]
-    ) -> Float[Tensor, "batch vocab"]:
-        """The logits to draw from."""
-        last = logits.topk(min(self.k, logits.shape[-1])).values[:, -1:]
-        return logits.masked_fill(logits < last, -math.inf)
+def repetition(texts: Sequence[Sequence[int] | Tensor], n: int = 4) -> float:
+    """The share of n-grams that stood in the same text before, the mean over the texts (eq-decoding-repeat)."""
+    shares = [len(set(grams)) / len(grams) for grams in _grams(texts, n)]
+    return 1 - sum(shares) / len(shares)
 
 
-@dataclass(frozen=True)
-class TopP:
-    """Keep the smallest set of most probable tokens that holds at least p (eq-decoding-top-p)."""
-
-    p: float
-
-    def __post_init__(self) -> None:
-        check_number("p", self.p, low=0, high=1)
-
-    def __call__(
-        self, input_ids: Int[Tensor, "batch n"], logits: Float[Tensor, "batch vocab"]
-    ) -> Float[Tensor, "batch vocab"]:
-        """The logits to draw from."""
-        rising = logits.argsort(-1)
-        mass = logits.gather(-1, rising).softmax(-1).cumsum(-1)  # of each token and all that are less probable
-        drop = mass <= 1 - self.p  # then what is more probable holds at least p
-        drop[:, -1] = False
-        return logits.masked_fill(torch.zeros_like(drop).scatter(-1, rising, drop), -math.inf)
+def distinct(texts: Sequence[Sequence[int] | Tensor], n: int = 2) -> float:
+    """The share of different n-grams among those of all texts (eq-decoding-distinct)."""
+    grams = [gram for text in _grams(texts, n) for gram in text]
+    return len(set(grams)) / len(grams)
 
 
-@dataclass(frozen=True)
-class MinP:
-    """Keep tokens at least ``share`` times as probable as the most probable one (eq-decoding-min-p)."""
-
-    share: float
-
-    def __post_init__(self) -> None:
-        check_number("share", self.share, low=0, high=1)
-
-    def __call__(
-        self, input_ids: Int[Tensor, "batch n"], logits: Float[Tensor, "batch vocab"]
-    ) -> Float[Tensor, "batch vocab"]:
-        """The logits to draw from."""
-        bar = logits.amax(-1, keepdim=True) + (math.log(self.share) if self.share else -math.inf)
-        return logits.masked_fill(logits < bar, -math.inf)
-
-
-@dataclass(frozen=True)
-class RepetitionPenalty:
-    """Make each token of the text so far, the prompt included, less probable (eq-decoding-repetition).
-
-    Attributes:
-        theta: above 1 to punish repetition, 1 for nothing, below 1 to reward it.
-    """
-
-    theta: float
-
-    def __post_init__(self) -> None:
-        check_number("theta", self.theta, low=0, open_low=True)
-
-    def __call__(
-        self, input_ids: Int[Tensor, "batch n"], logits: Float[Tensor, "batch vocab"]
-    ) -> Float[Tensor, "batch vocab"]:
-        """The logits to draw from."""
-        check_shapes(input_ids=(input_ids, "batch n"), logits=(logits, "batch vocab"))
-        seen = torch.zeros_like(logits, dtype=torch.bool).scatter(1, input_ids, True)
-        return torch.where(seen, torch.where(logits < 0, logits * self.theta, logits / self.theta), logits)
+def _grams(texts: Sequence[Sequence[int] | Tensor], n: int) -> list[list[tuple[int, ...]]]:
+    check_count("n", n)
+    shortest = min(map(len, texts), default=0)
+    if shortest < n:
+        raise ValueError(f"texts: got {len(texts)}, the shortest of {shortest} tokens, wanted at least n = {n} in each")
+    rows = [text.tolist() if isinstance(text, Tensor) else list(text) for text in texts]
+    return [[tuple(row[i : i + n]) for i in range(len(row) - n + 1)] for row in rows]

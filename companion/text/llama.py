@@ -21,8 +21,8 @@ from jaxtyping import Bool, Float, Int
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from companion.language.scoring import check_tokens
 from companion.nn.kv_cache import KVCache
-from companion.nn.language_model import check_tokens
 from companion.nn.llama_block import LlamaBlock
 from companion.nn.norms import RMSNorm
 from companion.nn.positions import Rotary

@@ -2,7 +2,7 @@
 
 Each lies here as ``NAME.safetensors`` (16-bit floats) beside its card ``NAME.json``: the recipe that trained it, the data and
 their licence, the seed, how long it took, how good it is, and the checksum of the file. ``python -m companion train NAME``
-trains it again (`companion.recipes`).
+trains it again (`companion.models`).
 """
 
 import hashlib

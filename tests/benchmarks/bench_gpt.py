@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from companion.text.generation import generate
+from companion.language.generation import generate
 from companion.text.gpt import GPT
 from tests.benchmarks.interleaved import compare
 

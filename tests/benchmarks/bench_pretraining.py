@@ -5,8 +5,8 @@ import statistics
 import torch
 
 from companion.data import shakespeare
-from companion.overview.ngram import encode
-from companion.text.pretraining import MODERN, NANOGPT, race
+from companion.language.ngrams import encode
+from companion.text.gpt.pretraining import MODERN, NANOGPT, race
 
 SEEDS = (0, 1, 2)
 

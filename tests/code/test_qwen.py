@@ -7,7 +7,7 @@ import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from companion.code.qwen import Qwen, file_prompt, repository_prompt
-from companion.text.generation import empty_caches
+from companion.language.generation import empty_caches
 from companion.text.llama import LlamaConfig
 from tests.conftest import rejects
 

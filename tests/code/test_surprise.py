@@ -5,12 +5,12 @@ import random
 import pytest
 import torch
 
-from companion.code.codex import load
-from companion.code.fim import END
+from companion.code.codex.fim import END
 from companion.code.mutations import KINDS, mutations
 from companion.code.surprise import line_surprise, token_surprise, total_surprise
 from companion.data import more_itertools
-from companion.nn.language_model import mean_nats
+from companion.language.scoring import mean_nats
+from companion.models.codex import load
 from tests.conftest import rejects
 
 SOURCE = "def f(xs):\n    total = 0\n\n    for x in xs:\n        total += x\n    return total\n"

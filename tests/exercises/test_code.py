@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from companion.code.codex import first_block
-from companion.code.pass_at_k import pass_at_k
+from companion.code.codex.completion import first_block
+from companion.code.codex.pass_at_k import pass_at_k
 from companion.exercises.checking import grade
 from companion.exercises.code.success import _counted
 from tests.exercises import typical

@@ -13,7 +13,7 @@ from companion.exercises.checking import grade
 from companion.exercises.overview.copying import _by_dealing
 from companion.exercises.overview.gaussians import _facts
 from companion.exercises.overview.text import wanted
-from companion.overview.ngram import fit_ngram
+from companion.language.ngrams import fit_ngram
 from tests.exercises import typical
 
 RIGHT = typical.right("3_01_overview")

@@ -7,7 +7,7 @@ import torch
 
 from companion.data import small_digits
 from companion.foundations.belief_net import BeliefNet, negative_log_likelihood
-from companion.foundations.distributions import Bernoulli
+from companion.foundations.distributions.families import Bernoulli
 from companion.training import TrainConfig, train
 from tests.conftest import rejects
 

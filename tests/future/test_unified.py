@@ -19,8 +19,8 @@ from companion.future.unified import (
     to_codes,
     to_images,
     unified_loss,
-    untrained,
 )  # fmt: skip
+from companion.models.unified_digits import build
 from companion.text.llama import Llama, LlamaConfig
 from companion.training import TrainConfig, train
 from tests.conftest import rejects
@@ -82,7 +82,7 @@ def test_the_loss_is_the_weighted_mean_over_both_orders() -> None:
 
 def test_what_was_drawn_first_does_not_hear_of_the_rest_I21() -> None:
     torch.manual_seed(0)
-    model = untrained().eval()
+    model = build().eval()
     ids = rows(torch.randint(CODES, (1, PLACES), generator=gen()), torch.tensor([3]), torch.tensor([True]))
     other = ids.clone()
     other[0, 20] = FIRST_CODE + (ids[0, 20] - FIRST_CODE + 1) % CODES
@@ -95,7 +95,7 @@ def test_what_was_drawn_first_does_not_hear_of_the_rest_I21() -> None:
 def test_the_likelihood_is_the_product_of_what_each_place_says() -> None:
     """Truth: summed place by place from the logits; and the sixteen last codes share what the first 35 leave."""
     torch.manual_seed(1)
-    model = untrained().eval()
+    model = build().eval()
     codes, label = torch.randint(CODES, (1, PLACES), generator=gen()).expand(CODES, -1).clone(), torch.tensor([4])
     codes[:, -1] = torch.arange(CODES)
     got = likelihood(model, codes, label.expand(CODES))
@@ -111,7 +111,7 @@ def test_the_likelihood_is_the_product_of_what_each_place_says() -> None:
 
 def test_drawing_gives_codes_only_and_goes_on_from_what_is_begun() -> None:
     torch.manual_seed(0)
-    model, labels = untrained(), torch.tensor([1, 8, 0])
+    model, labels = build(), torch.tensor([1, 8, 0])
     begun = torch.randint(CODES, (3, 18), generator=gen())
     drawn = draw(model, labels, gen(), begun=begun)
     assert drawn.shape == (3, PLACES)
@@ -137,7 +137,7 @@ def test_it_learns_to_read_and_to_draw_in_one_training() -> None:
 
 
 def test_bad_input() -> None:
-    model = untrained()
+    model = build()
     with rejects("codes"):
         to_images(torch.full((1, PLACES), CODES))
     with rejects("images"):

@@ -9,9 +9,9 @@ import torch
 from transformers import LlamaConfig as TheirConfig
 from transformers import LlamaForCausalLM
 
+from companion.language.generation import empty_caches
 from companion.nn.llama_block import LlamaBlock
 from companion.nn.positions import Rotary
-from companion.text.generation import empty_caches
 from companion.text.llama import Llama, LlamaConfig
 from tests.conftest import rejects
 

@@ -13,8 +13,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from companion.batches import Batches
 from companion.training import TrainConfig, TrainingDiverged, TrainResult, train
+from companion.training.batches import Batches
 from tests.training.problems import Awkward, evaluation, net, noisy, regression, squared
 
 PLAIN = TrainConfig(steps=8, batch_size=16, lr=0.02, ema=0.9)

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from companion.batches import Batches, count_examples, mix, seeded
+from companion.training.batches import Batches, count_examples, mix, seeded
 from tests.conftest import rejects
 
 CPU = torch.device("cpu")

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from companion import checkpoint as module
-from companion.checkpoint import CorruptCheckpoint, load_checkpoint, save_checkpoint
-from companion.optimization import TrainConfig, Updater
 from companion.training import History, train
+from companion.training import checkpoint as module
+from companion.training.checkpoint import CorruptCheckpoint, load_checkpoint, save_checkpoint
+from companion.training.optimization import TrainConfig, Updater
 from tests.conftest import rejects
 from tests.training.killable import saved_step, whole_run
 from tests.training.problems import Awkward, net, noisy, regression, squared

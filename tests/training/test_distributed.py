@@ -10,8 +10,8 @@ import pytest
 import safetensors
 import torch
 
-from companion.distributed import join, local_device, mean_over_processes
 from companion.training import TrainConfig, train
+from companion.training.distributed import join, local_device, mean_over_processes
 from tests.conftest import rejects
 from tests.training import parallel
 from tests.training.problems import net, regression, squared
@@ -95,7 +95,7 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch):
 
 
 def test_a_batch_that_the_processes_do_not_divide_is_refused(monkeypatch):
-    monkeypatch.setattr("companion.training.join", lambda: (0, 3))
+    monkeypatch.setattr("companion.training.loop.join", lambda: (0, 3))
     with rejects("batch_size: got 16, wanted a multiple of 3 processes × 2 parts"):
         train(net(), squared, regression(), TrainConfig(steps=1, batch_size=16, accumulate=2))
 
@@ -105,6 +105,6 @@ def test_a_checkpoint_that_not_all_processes_see_is_refused(monkeypatch, tmp_pat
 
     config = TrainConfig(steps=4)
     train(net(), squared, regression(), config, checkpoint=tmp_path / "state")
-    monkeypatch.setattr("companion.training.mean_over_processes", lambda value, device: value / 2)
+    monkeypatch.setattr("companion.training.loop.mean_over_processes", lambda value, device: value / 2)
     with rejects("put it on a shared disk", CorruptCheckpoint):
         train(net(), squared, regression(), config, checkpoint=tmp_path / "state")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from companion.optimization import EMA, TrainConfig, TrainingDiverged, Updater, decay_groups
+from companion.training.optimization import EMA, TrainConfig, TrainingDiverged, Updater, decay_groups
 from tests.conftest import rejects
 from tests.training.problems import Awkward, net, weights
 

@@ -1,6 +1,6 @@
 """The checks of exercise 3.1.1: the next character by counting, with the smoothing of Witten and Bell.
 
-Right values come from walking over all places of the text; a test holds them to those of `companion.overview.ngram`, which
+Right values come from walking over all places of the text; a test holds them to those of `companion.language.ngrams`, which
 counts in another way. The alphabet has letters that the text has not, so that the end of the chain shows.
 """
 

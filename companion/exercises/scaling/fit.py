@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from companion.exercises.answers import Answer, Wrong
 from companion.exercises.checking import Exercise, Property, compare_numbers
 from companion.exercises.scaling.law import random_law
-from companion.scaling.laws import ScalingLaw
+from companion.scaling.laws.fit import ScalingLaw
 
 
 def _runs(law: ScalingLaw, g: Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:

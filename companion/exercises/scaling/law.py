@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from companion.exercises.answers import Answer, Wrong
 from companion.exercises.checking import Exercise, Property, compare_numbers
-from companion.scaling.laws import ScalingLaw
+from companion.scaling.laws.fit import ScalingLaw
 
 
 def _uniform(g: Generator, low: float, high: float) -> float:

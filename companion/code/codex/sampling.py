@@ -1,0 +1,103 @@
+"""Many programs for many tasks, each with how sure the model was of it.
+
+What a model writes is drawn several times, each draw is cut where the function ends, and beside it stands the mean
+log-probability of its tokens (eq-codex-log-prob),
+
+    s(x) = 1/T Σ_t log p(x_t | prompt, x_1 … x_{t-1})
+
+by which one can choose a program without running any: the mean, not the sum, as the sum would prefer short programs. p is the
+model's own distribution, whatever the temperature of the draw.
+
+Chen et al., "Evaluating Large Language Models Trained on Code", 2021, arXiv:2107.03374, section 3.3. Departure: the mean is
+over all tokens up to the end sign, also those that are cut off behind the function.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from companion.code.codex.completion import first_block, write
+from companion.code.codex.fim import END
+from companion.language.processors import Temperature
+from companion.language.tokenizers import ByteLevelBPE
+from companion.training import evaluating
+from companion.validate import check_count
+
+ROWS = 128  # at a time
+
+
+@dataclass(frozen=True)
+class Program:
+    """One draw.
+
+    Attributes:
+        text: the function's body, to be put behind the prompt.
+        score: the mean log-probability of what was written (eq-codex-log-prob), in nats; higher is surer.
+    """
+
+    text: str
+    score: float
+
+
+def draw_programs(
+    model: nn.Module,
+    bpe: ByteLevelBPE,
+    prompts: Sequence[str],
+    samples: int,
+    *,
+    generator: torch.Generator | None,
+    temperature: float = 1.0,
+    new_tokens: int = 72,
+) -> list[list[Program]]:
+    """For each prompt, ``samples`` programs, drawn at a temperature; the likeliest tokens if there is no generator.
+
+    Prompts with the same number of tokens are written together, which changes nothing but the time.
+    """
+    check_count("samples", samples)
+    room = model.config.context - new_tokens
+    groups: dict[int, list[tuple[int, list[int]]]] = defaultdict(list)
+    for number, prompt in enumerate(prompts):
+        ids = bpe.encode(prompt)[-room:] if room > 0 else []
+        groups[len(ids)] += [(number, ids)] * samples
+    drawn: list[list[Program]] = [[] for _ in prompts]
+    for length in sorted(groups):
+        for first in range(0, len(groups[length]), ROWS):
+            numbers, given = zip(*groups[length][first : first + ROWS], strict=True)
+            written = write(model, bpe, given, new_tokens, (Temperature(temperature),), generator)
+            scores = mean_log_probs(model, bpe, given, written, new_tokens)
+            for number, ids, score in zip(numbers, written, scores, strict=True):
+                drawn[number].append(Program(first_block(bpe.decode(ids)), score))
+    return drawn
+
+
+def mean_log_probs(
+    model: nn.Module,
+    bpe: ByteLevelBPE,
+    prompts: Sequence[Sequence[int]],
+    written: Sequence[Sequence[int]],
+    new_tokens: int,
+) -> list[float]:
+    """s(x) of each row (eq-codex-log-prob): prompts of one length, and what was written after each.
+
+    The end sign counts as a token, if the row has one: it does if it is shorter than ``new_tokens``.
+    """
+    end, before = bpe.special[END], len(prompts[0])
+    rows = [[*ids, end] if len(ids) < new_tokens else list(ids) for ids in written]
+    longest = max(map(len, rows))
+    ids = torch.tensor(
+        [[*given, *row, *[end] * (longest - len(row))] for given, row in zip(prompts, rows, strict=True)]
+    )
+    with evaluating(model):
+        each = model(ids[:, :-1])[:, before - 1 :].log_softmax(-1)
+    each = each.gather(-1, ids[:, before:, None])[..., 0]
+    return [float(values[: len(row)].double().mean()) for values, row in zip(each, rows, strict=True)]
+
+
+def surest(programs: Sequence[Program]) -> int:
+    """The number of the program that the model was surest of; the first of equals."""
+    if not programs:
+        raise ValueError("programs: got none, wanted at least one")
+    return max(range(len(programs)), key=lambda i: programs[i].score)

@@ -1,0 +1,1 @@
+"""Diffusion: the process, what the network predicts, losses, samplers, guidance, distillation."""

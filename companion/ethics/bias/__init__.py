@@ -1,0 +1,1 @@
+"""The lesson on bias: skewed data, a model of it, measures and remedies."""

@@ -1,0 +1,1 @@
+"""The lesson on energy: counters, and what was published."""

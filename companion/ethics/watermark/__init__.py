@@ -1,0 +1,1 @@
+"""The lesson on watermarks: green lists, detection, attacks."""

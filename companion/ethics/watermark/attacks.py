@@ -1,0 +1,87 @@
+"""What a reader may do to a watermarked text before the detector sees it.
+
+Each attack takes token ids and returns token ids, and knows neither key nor green lists. The pair (previous token, token) is
+what carries the mark, so whoever changes one token disturbs two pairs: of the pairs of a text in which each token was kept
+with chance 1 - ε, a share (1 - ε)² is as it was (eq-watermark-survive; `surviving`).
+
+- `substitute`: tokens drawn from a given distribution, at random places. Ruins the text as well.
+- `crop`: a passage is quoted.
+- `mix`: passages are put between text of another origin.
+- `redraw`: the model-based attack. Tokens at random places are written anew by a model without watermark that sees what
+  stands before them, from left to right, so that each choice fits its new context. It is what paraphrasing with another
+  model does to the mark, in miniature; meaning is not kept, since a model this small has none to keep.
+
+Sources: Kirchenbauer et al., "On the Reliability of Watermarks for Large Language Models", arXiv:2306.04634; Krishna et al.,
+"Paraphrasing evades detectors of AI-generated text", arXiv:2303.13408.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from companion.nn.kv_cache import KVCache
+from companion.validate import check_count, check_float, check_number, check_shapes
+
+
+def surviving(share: float) -> float:
+    """The expected share of pairs of neighbours that an attack on a random ``share`` of the tokens leaves as they were."""
+    check_number("share", share, low=0, high=1)
+    return (1 - share) ** 2
+
+
+def substitute(
+    ids: Int[Tensor, "texts n"], share: float, weights: Float[Tensor, "vocab"], generator: torch.Generator
+) -> Int[Tensor, "texts n"]:
+    """Replace each token with chance ``share`` by a draw from ``weights``, which need not sum to one."""
+    check_shapes(ids=(ids, "texts n"), weights=(weights, "vocab"))
+    check_float(weights=weights)
+    drawn = torch.multinomial(weights, ids.numel(), replacement=True, generator=generator).view_as(ids)
+    return torch.where(_places(ids, share, generator), drawn, ids)
+
+
+def crop(ids: Int[Tensor, "texts n"], length: int, generator: torch.Generator) -> Int[Tensor, "texts length"]:
+    """A passage of ``length`` tokens from each text, beginning at a random place."""
+    n = check_shapes(ids=(ids, "texts n"))["n"]
+    check_count("length", length, high=n)
+    start = torch.randint(n - length + 1, (len(ids), 1), generator=generator)
+    return ids.gather(1, start + torch.arange(length))
+
+
+def mix(
+    ids: Int[Tensor, "texts n"], other: Int[Tensor, "texts n"], share: float, passage: int, generator: torch.Generator
+) -> Int[Tensor, "texts n"]:
+    """Replace passages of ``passage`` tokens, each with chance ``share``, by what stands there in the other text."""
+    n = check_shapes(ids=(ids, "texts n"), other=(other, "texts n"))["n"]
+    check_count("passage", passage, high=n)
+    blocks = _places(ids[:, ::passage], share, generator)
+    return torch.where(blocks.repeat_interleave(passage, 1)[:, :n], other, ids)
+
+
+@torch.no_grad()
+def redraw(
+    ids: Int[Tensor, "texts n"], share: float, model: nn.Module, generator: torch.Generator
+) -> Int[Tensor, "texts n"]:
+    """Write each token anew with chance ``share``, by a model that sees the (already changed) text before it.
+
+    Args:
+        ids: texts no longer than the model's context.
+        share: the chance of each token after the first.
+        model: a `companion.language.scoring.LanguageModel` in evaluation mode.
+        generator: of places and draws.
+    """
+    n = check_shapes(ids=(ids, "texts n"))["n"]
+    if n > model.config.context:
+        raise ValueError(f"ids: got texts of {n} tokens, wanted at most the model's context, {model.config.context}")
+    chosen, new = _places(ids, share, generator), ids.clone()
+    chosen[:, 0] = False
+    caches = [KVCache() for _ in range(model.config.layers)]
+    for place in range(n - 1):
+        logits = model(new[:, place : place + 1], caches)[:, -1]
+        drawn = torch.multinomial(logits.softmax(-1), 1, generator=generator)[:, 0]
+        new[:, place + 1] = torch.where(chosen[:, place + 1], drawn, new[:, place + 1])
+    return new
+
+
+def _places(ids: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    check_number("share", share, low=0, high=1)
+    return torch.rand(ids.shape, generator=generator) < share

@@ -1,0 +1,179 @@
+r"""A watermark in the words themselves: green lists, and the test that finds them without the model.
+
+Before each token the previous one seeds a random number generator, which deals the V tokens into a green list of
+G = ⌊γV⌋ tokens and a red rest. The writer adds δ to the logits of the green ones (eq-watermark-green):
+
+.. math:: \tilde p_k \propto p_k \, e^{\delta \, [k \text{ is green}]}, \qquad
+   P(\text{green}) = \frac{e^\delta q}{1 + (e^\delta - 1)\, q}, \quad q = \sum_{k \text{ green}} p_k
+
+(eq-watermark-green; `green_chance`). Whoever knows the key deals the same lists again and counts the green tokens g among
+the T that have a predecessor. Text that was written without the key has each with chance γ, so (eq-watermark-z)
+
+.. math:: z = \frac{g - \gamma T}{\sqrt{T \gamma (1 - \gamma)}}
+
+is nearly standard normal, and its upper tail is the p-value. That holds for *different* pairs of tokens only: a pair that
+occurs twice is one draw, counted twice. `detect` therefore counts each distinct pair once, unless told otherwise.
+
+Source: Kirchenbauer, Geiping, Wen, Katz, Miers & Goldstein, "A Watermark for Large Language Models", arXiv:2301.10226 (its
+soft rule, algorithm 2, with a hash of one previous token), where section 4 notes the repeated pairs. Seeds and lists are those
+of transformers' ``WatermarkLogitsProcessor`` with ``seeding_scheme="lefthash"``: seed = key · token, list = the first G of a
+random permutation, so that either side detects the other's text. Departure: γ in the test is the share that the lists really
+have, G/V, which differs from the asked one if γV is not whole.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from companion.validate import check_count, check_float, check_labels, check_number, check_shapes
+
+_SEEDS = 2**64 - 1
+
+
+@dataclass(frozen=True)
+class GreenLists:
+    """The secret: which tokens are green after which.
+
+    Attributes:
+        vocab_size: V.
+        ratio: γ, the share of green tokens that is asked for.
+        key: the secret number; the default is the library's, known to everybody.
+    """
+
+    vocab_size: int
+    ratio: float = 0.25
+    key: int = 15_485_863
+
+    def __post_init__(self) -> None:
+        check_count("vocab_size", self.vocab_size, low=2)
+        check_count("key", self.key)
+        check_number("ratio", self.ratio, low=0, high=1, open_low=True)
+        if not 0 < self.size < self.vocab_size:
+            raise ValueError(
+                f"ratio: got {self.ratio}, which makes {self.size} of {self.vocab_size} tokens green; wanted both colours"
+            )
+
+    @property
+    def size(self) -> int:
+        """G, the green tokens of each list."""
+        return int(self.vocab_size * self.ratio)
+
+    @property
+    def share(self) -> float:
+        """The share of green tokens that the lists have, G/V: the chance of green under the null."""
+        return self.size / self.vocab_size
+
+    def after(self, previous: Int[Tensor, "n"]) -> Bool[Tensor, "n vocab"]:
+        """Which tokens are green after each of these."""
+        check_labels("previous", previous, self.vocab_size)
+        return torch.stack([_deal(self, token) for token in previous.tolist()])
+
+    def colours(self, ids: Int[Tensor, "n"]) -> Bool[Tensor, "n_minus_1"]:
+        """For each token but the first: is it green after its predecessor?"""
+        check_shapes(ids=(ids, "n"))
+        check_labels("ids", ids, self.vocab_size)
+        if len(ids) < 2:
+            raise ValueError(f"ids: got {len(ids)} token, wanted at least 2: the first one has no predecessor")
+        kinds, which = ids[:-1].unique(return_inverse=True)
+        return self.after(kinds)[which, ids[1:]]
+
+
+@lru_cache(maxsize=8192)
+def _deal(lists: GreenLists, previous: int) -> Tensor:
+    generator = torch.Generator().manual_seed(lists.key * previous % _SEEDS)
+    green = torch.zeros(lists.vocab_size, dtype=torch.bool)
+    green[torch.randperm(lists.vocab_size, generator=generator)[: lists.size]] = True
+    return green
+
+
+@dataclass(frozen=True)
+class Watermark:
+    """Writes the watermark: a processor for `companion.language.generation.generate` (eq-watermark-green).
+
+    Attributes:
+        lists: the secret.
+        delta: δ, what is added to a green token's logit. 0 leaves the model as it is.
+    """
+
+    lists: GreenLists
+    delta: float = 2.0
+
+    def __post_init__(self) -> None:
+        check_number("delta", self.delta, low=0)
+
+    def __call__(
+        self, input_ids: Int[Tensor, "batch n"], logits: Float[Tensor, "batch vocab"]
+    ) -> Float[Tensor, "batch vocab"]:
+        """The logits of the next token, those of the green ones raised by δ."""
+        check_shapes(input_ids=(input_ids, "batch n"), logits=(logits, f"batch {self.lists.vocab_size}"))
+        return logits + self.delta * self.lists.after(input_ids[:, -1]).to(logits)
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What `detect` found in one text.
+
+    Attributes:
+        scored: T, the pairs that were counted.
+        green: g, those whose second token is green.
+        z: standard deviations above what text without the key has (eq-watermark-z).
+        p_value: the chance that such text scores at least as high, by the normal approximation as published.
+        p_exact: the same by the binomial distribution; the normal one is too sure of short texts.
+    """
+
+    scored: int
+    green: int
+    z: float
+    p_value: float
+    p_exact: float
+
+
+def detect(ids: Int[Tensor, "n"], lists: GreenLists, *, count_repeats: bool = False) -> Detection:
+    """Count the green tokens of a text and compare with chance. Needs the key, neither model nor prompt.
+
+    Args:
+        ids: the text's tokens, two at least.
+        lists: the secret it may have been written with.
+        count_repeats: count a pair of tokens as often as it occurs. The null is then too narrow: loops look like marks.
+    """
+    green = lists.colours(ids)
+    if not count_repeats:
+        pairs = (ids[:-1] * lists.vocab_size + ids[1:]).tolist()
+        first = list({pair: place for place, pair in reversed(list(enumerate(pairs)))}.values())
+        green = green[first]
+    scored, found, share = len(green), int(green.sum()), lists.share
+    z = (found - share * scored) / math.sqrt(scored * share * (1 - share))
+    return Detection(scored, found, z, 0.5 * math.erfc(z / math.sqrt(2)), binomial_tail(found, scored, share))
+
+
+def binomial_tail(at_least: int, trials: int, chance: float) -> float:
+    """P(X ≥ at_least) for X ~ Binomial(trials, chance), summed from the logarithms of its terms."""
+    check_count("trials", trials)
+    check_count("at_least", at_least, low=0, high=trials)
+    check_number("chance", chance, low=0, high=1, open_low=True)
+    if at_least == 0 or chance == 1:
+        return 1.0
+    k = torch.arange(at_least, trials + 1, dtype=torch.float64)
+    n = torch.tensor(float(trials), dtype=torch.float64)
+    log_terms = torch.lgamma(n + 1) - torch.lgamma(k + 1) - torch.lgamma(n - k + 1)
+    log_terms = log_terms + k * math.log(chance) + (n - k) * math.log1p(-chance)
+    return min(1.0, float(log_terms.logsumexp(0).exp()))
+
+
+def green_chance(
+    probabilities: Float[Tensor, "batch vocab"], green: Bool[Tensor, "batch vocab"], delta: float
+) -> Float[Tensor, "batch"]:
+    """The chance that the next token is green once δ has been added (eq-watermark-green).
+
+    Where the model is sure of one red token, q is near 0 and no δ of a few units helps: text that could hardly have been
+    otherwise cannot carry a mark.
+    """
+    check_shapes(probabilities=(probabilities, "batch vocab"), green=(green, "batch vocab"))
+    check_float(probabilities=probabilities)
+    check_number("delta", delta, low=0)
+    q = (probabilities * green).sum(-1)
+    return math.exp(delta) * q / (1 + math.expm1(delta) * q)

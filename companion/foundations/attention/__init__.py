@@ -1,0 +1,1 @@
+"""The lesson on attention: translators with and without it."""

@@ -1,0 +1,161 @@
+"""A small encoder-decoder transformer: it reads a string and writes another, looking back at the input at every step.
+
+Vaswani et al. 2017, arXiv:1706.03762, with three departures: the norms stand before each part and not after it
+("pre-norm", Xiong et al. 2020, arXiv:2002.04745), input and output share no embeddings, and symbols are characters.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from companion.foundations.attention.seq2seq import PAD
+from companion.nn.attention import MultiHeadAttention
+from companion.nn.kv_cache import KVCache
+from companion.nn.positions import Rotary, sinusoidal
+from companion.validate import check_choice, check_count, check_labels, check_number, check_shapes
+
+
+@dataclass(frozen=True)
+class AttentionConfig:
+    """Sizes of an `AttentionTranslator`.
+
+    Attributes:
+        sources: symbols of the input, padding included.
+        targets: symbols of the output, the start sign included.
+        width: channels at each place.
+        heads: of each attention.
+        encoders: blocks that read.
+        decoders: blocks that write.
+        positions: ``"rotary"``, in every self-attention; ``"sinusoidal"``, added once to the embeddings; or ``"none"``.
+        dropout: share of the attention weights dropped in training.
+    """
+
+    sources: int
+    targets: int
+    width: int = 64
+    heads: int = 4
+    encoders: int = 1
+    decoders: int = 1
+    positions: str = "rotary"
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("sources", "targets", "width", "heads", "encoders", "decoders"):
+            check_count(name, getattr(self, name))
+        check_number("dropout", self.dropout, low=0, high=1)
+        check_choice("positions", self.positions, ("rotary", "sinusoidal", "none"))
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the encoder has made of a source.
+
+    Attributes:
+        states: one vector for each place of the source.
+        real: False where the source is padding.
+    """
+
+    states: Float[Tensor, "batch n width"]
+    real: Bool[Tensor, "batch n"]
+
+
+class Block(nn.Module):
+    """Self-attention, in a decoder cross-attention, and a two-layer network; each added to what came in."""
+
+    def __init__(self, config: AttentionConfig, *, cross: bool) -> None:
+        super().__init__()
+        width = config.width
+        self.norm_self = nn.LayerNorm(width)
+        rotary = Rotary(width // config.heads) if config.positions == "rotary" else None
+        self.self_attention = MultiHeadAttention(width, config.heads, dropout=config.dropout, rotary=rotary)
+        self.norm_cross = nn.LayerNorm(width) if cross else None
+        self.cross_attention = MultiHeadAttention(width, config.heads, dropout=config.dropout) if cross else None
+        self.norm_mlp = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch t width"],
+        *,
+        real: Bool[Tensor, "batch t"] | None = None,
+        memory: Memory | None = None,
+        caches: tuple[KVCache, KVCache] | None = None,
+    ) -> tuple[Float[Tensor, "batch t width"], Float[Tensor, "batch heads t n"] | None]:
+        """In the encoder with ``real``, in the (causal) decoder with ``memory``; also the cross-attention's map."""
+        own, other = caches if caches is not None else (None, None)
+        x = x + self.self_attention(self.norm_self(x), causal=memory is not None, key_mask=real, cache=own)
+        weights = None
+        if memory is not None:
+            seen, weights = self.cross_attention(
+                self.norm_cross(x), memory.states, key_mask=memory.real, cache=other, return_weights=True
+            )
+            x = x + seen
+        return x + self.mlp(self.norm_mlp(x)), weights
+
+
+class AttentionTranslator(nn.Module):
+    """Reads a source with self-attention; writes the target with causal self-attention and cross-attention."""
+
+    def __init__(self, config: AttentionConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed_source = nn.Embedding(config.sources, config.width)
+        self.embed_target = nn.Embedding(config.targets, config.width)
+        self.encoder = nn.ModuleList(Block(config, cross=False) for _ in range(config.encoders))
+        self.decoder = nn.ModuleList(Block(config, cross=True) for _ in range(config.decoders))
+        self.norm_memory, self.norm_out = nn.LayerNorm(config.width), nn.LayerNorm(config.width)
+        self.head = nn.Linear(config.width, config.targets)
+
+    def encode(self, source: Int[Tensor, "batch n"]) -> Memory:
+        """Read sources, 0 where padded; padding changes nothing."""
+        check_shapes(source=(source, "batch n"))
+        check_labels("source", source, self.config.sources)
+        real = source != PAD
+        x = self._embed(self.embed_source, source)
+        for block in self.encoder:
+            x, _ = block(x, real=real)
+        return Memory(self.norm_memory(x), real)
+
+    def decode(self, memory: Memory, target: Int[Tensor, "batch t"]) -> Float[Tensor, "batch t targets"]:
+        """The logits of the symbol after each of the given ones; place t sees the symbols up to t."""
+        return self.decode_with_maps(memory, target)[0]
+
+    def decode_with_maps(
+        self,
+        memory: Memory,
+        target: Int[Tensor, "batch t"],
+        caches: list[tuple[KVCache, KVCache]] | None = None,
+    ) -> tuple[Float[Tensor, "batch t targets"], Float[Tensor, "batch decoders heads t n"]]:
+        """As `decode`, and the cross-attention's weights: how much each output place looks at each input place.
+
+        Args:
+            memory: of `encode`.
+            target: the symbols so far; with caches, only those that have not been seen yet.
+            caches: of `new_caches`; they grow by the given symbols.
+        """
+        check_shapes(target=(target, "batch t"))
+        check_labels("target", target, self.config.targets)
+        x = self._embed(self.embed_target, target, start=caches[0][0].length if caches else 0)
+        maps = []
+        for i, block in enumerate(self.decoder):
+            x, weights = block(x, memory=memory, caches=caches[i] if caches else None)
+            maps.append(weights)
+        return self.head(self.norm_out(x)), torch.stack(maps, dim=1)
+
+    def new_caches(self) -> list[tuple[KVCache, KVCache]]:
+        """For each block of the decoder an empty cache of the symbols so far and one of the source."""
+        return [(KVCache(), KVCache()) for _ in self.decoder]
+
+    def forward(
+        self, source: Int[Tensor, "batch n"], target: Int[Tensor, "batch t"]
+    ) -> Float[Tensor, "batch t targets"]:
+        """The logits of the symbol after each of the given ones."""
+        return self.decode(self.encode(source), target)
+
+    def _embed(self, table: nn.Embedding, symbols: Tensor, *, start: int = 0) -> Tensor:
+        x = table(symbols)
+        if self.config.positions == "sinusoidal":
+            x = x + sinusoidal(symbols.shape[1], x.shape[-1], start=start, device=x.device)
+        return x

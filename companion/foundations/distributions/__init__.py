@@ -1,0 +1,1 @@
+"""The lesson on distributions: families, mixtures, factor analysis, changes of variables."""

@@ -1,0 +1,1 @@
+"""The lesson on latent space: probabilistic PCA and gradient estimators."""

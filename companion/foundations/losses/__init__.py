@@ -1,0 +1,1 @@
+"""The lesson on losses: normalising flow, score matching, Wasserstein critic."""

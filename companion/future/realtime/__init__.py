@@ -1,0 +1,1 @@
+"""The lesson on real-time generation: quantised weights."""

@@ -1,0 +1,247 @@
+r"""Four eras of generative modelling at one price: VAE 2013, GAN 2014, GPT 2018, diffusion 2020, trained on the same digits.
+
+Each function builds one model for the 14×14 digits of `companion.history.eras.digits` and trains it until its share of
+floating-point operations is spent. With c the operations of one update, counted by PyTorch in one forward and one backward
+pass (for the GAN: of both players), an era gets (eq-eras-steps)
+
+.. math:: n = \lfloor C / c \rfloor
+
+updates. C is the same for all. What is compared are the four *ideas*, each with a small network of today's making: the first
+VAE and GAN had none of the optimisers and norms that are used here, GPT's block is today's (`pixel_gpt`), and the diffusion
+model guesses bits where that of 2020 guessed noise. Operations on single numbers (activations, norms, the
+optimiser) are not counted, nor is sampling.
+
+Sources: Kingma & Welling, arXiv:1312.6114; Goodfellow et al., arXiv:1406.2661; Radford et al., 2018; Ho, Jain & Abbeel,
+arXiv:2006.11239.
+"""
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from companion.diffusion.ddpm import NoiseSchedule, ancestral_sample, cosine_schedule, q_sample
+from companion.foundations.elbo import elbo_loss
+from companion.foundations.gan import (
+    GANConfig,
+    StandardCritic,
+    critic_backward,
+    generator_backward,
+    non_saturating_loss,
+    train_gan,
+)
+from companion.foundations.vae import BernoulliLikelihood, mlp_vae
+from companion.history.eras.digits import PIXELS, SIDE, as_bits, from_bits
+from companion.history.eras.pixel_gpt import PixelGPT, PixelGPTConfig, pixel_gpt_loss
+from companion.nn.timestep import timestep_embedding
+from companion.training import TrainConfig, train
+from companion.validate import check_count, check_number, check_shapes
+
+Images = Float[Tensor, "n 1 14 14"]
+GAN_LATENT = 32
+SCHEDULE: NoiseSchedule = cosine_schedule(100)
+
+
+@dataclass(frozen=True)
+class Era:
+    """A trained model and what it cost.
+
+    Attributes:
+        name: of the idea.
+        year: in which it was published.
+        model: the network (of a GAN: the generator).
+        sample: ``sample(n, generator)``, n images in [-1, 1], shape (n, 1, 14, 14).
+        batch_size: images that one update looks at.
+        step_flops: operations of one update.
+        steps: updates made.
+        seconds: of the training.
+    """
+
+    name: str
+    year: int
+    model: nn.Module
+    sample: Callable[[int, torch.Generator], Images]
+    batch_size: int
+    step_flops: int
+    steps: int
+    seconds: float
+
+    @property
+    def flops(self) -> int:
+        return self.step_flops * self.steps
+
+
+class _Counter(TorchDispatchMode):
+    """Adds up what PyTorch's own table of costs says of each operation that runs, forward and backward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        cost = flop_registry.get(func._overloadpacket)
+        if cost is not None:
+            self.total += cost(*args, **(kwargs or {}), out_val=out)
+        return out
+
+
+def count_flops(step: Callable[[], object]) -> int:
+    """The operations of the matrix products and convolutions in one call, backward passes in it included.
+
+    Attention is computed in its plain form meanwhile: the processor's fused kernel is not in PyTorch's table and would count
+    as nothing. (PyTorch's ``FlopCounterMode`` reads the same table but does not survive the gradient of a gradient, which R1
+    needs.)
+    """
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH), _Counter() as counter:
+        step()
+    return counter.total
+
+
+def steps_for(budget: float, step_flops: int) -> int:
+    """How many whole updates a budget of operations pays for (eq-eras-steps).
+
+    Raises:
+        ValueError: it does not pay for one.
+    """
+    check_count("step_flops", step_flops)
+    check_number("budget", budget, low=step_flops)
+    return int(budget // step_flops)
+
+
+def _fit(
+    model: nn.Module, loss: Callable, data: Tensor, budget: float, *, batch_size: int, **how
+) -> tuple[nn.Module, int, int, int, float]:
+    """Count one update on a copy, then train for what the budget pays."""
+    trial, batch = copy.deepcopy(model), data[:batch_size]
+    step_flops = count_flops(lambda: loss(trial, (batch,), torch.Generator().manual_seed(0)).backward())
+    steps = steps_for(budget, step_flops)
+    result = train(model, loss, (data,), TrainConfig(steps=steps, batch_size=batch_size, **how))
+    return result.model, batch_size, step_flops, steps, result.seconds
+
+
+def train_vae(images: Images, budget: float, seed: int) -> Era:
+    """2013: bits to 8 numbers and back, by the bound on the likelihood (`companion.foundations.elbo`)."""
+    torch.manual_seed(seed)
+    net = mlp_vae(PIXELS, 8, BernoulliLikelihood(), (300, 300))
+    net, *cost = _fit(net, elbo_loss, as_bits(images), budget, batch_size=128, lr=2e-3, ema=0.998, seed=seed)
+    return Era("VAE", 2013, net, lambda n, generator: from_bits(net.sample(n, generator)), *cost)
+
+
+def gan_players() -> tuple[nn.Module, nn.Module]:
+    """A generator of 32 random numbers to an image, and a discriminator of images to one score."""
+    G = nn.Sequential(
+        nn.Linear(GAN_LATENT, 256), nn.BatchNorm1d(256), nn.ReLU(),
+        nn.Linear(256, 256), nn.BatchNorm1d(256), nn.ReLU(),
+        nn.Linear(256, PIXELS), nn.Tanh(), nn.Unflatten(1, (1, SIDE, SIDE)),
+    )  # fmt: skip
+    D = nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(PIXELS, 256),
+        nn.LeakyReLU(0.2),
+        nn.Linear(256, 256),
+        nn.LeakyReLU(0.2),
+        nn.Linear(256, 1),
+    )
+    return G, D
+
+
+def train_gan_era(images: Images, budget: float, seed: int) -> Era:
+    """2014: a generator against a discriminator (`companion.foundations.gan`), with the R1 penalty of 2018."""
+    torch.manual_seed(seed)
+    G, D = gan_players()
+    critic, batch = StandardCritic(gamma=0.5), 64
+
+    def a_round() -> None:
+        g, d, generator = copy.deepcopy(G), copy.deepcopy(D), torch.Generator().manual_seed(0)
+        z = torch.randn(batch, GAN_LATENT, generator=generator)
+        critic_backward(g, d, images[:batch], z, critic, generator)
+        generator_backward(g, d, z, non_saturating_loss)
+
+    step_flops = count_flops(a_round)
+    steps = steps_for(budget, step_flops)
+    how = {"steps": steps, "batch_size": batch, "betas": (0.0, 0.99), "weight_decay": 0.0, "seed": seed}
+    config = GANConfig(TrainConfig(lr=3e-3, ema=0.998, **how), TrainConfig(lr=3e-3, **how), latent=GAN_LATENT)
+    started = time.perf_counter()
+    G = train_gan(G, D, _draw(images), critic, non_saturating_loss, config).G
+
+    @torch.no_grad()
+    def sample(n: int, generator: torch.Generator) -> Images:
+        return G(torch.randn(n, GAN_LATENT, generator=generator))
+
+    return Era("GAN", 2014, G, sample, batch, step_flops, steps, time.perf_counter() - started)
+
+
+def train_gpt(images: Images, budget: float, seed: int) -> Era:
+    """2018: the image as a text of 49 letters (`companion.history.eras.pixel_gpt`)."""
+    torch.manual_seed(seed)
+    net = PixelGPT(PixelGPTConfig())
+    net, *cost = _fit(net, pixel_gpt_loss, images, budget, batch_size=16, lr=4e-3, ema=0.995, seed=seed)
+    return Era("GPT", 2018, net, net.sample, *cost)
+
+
+class Denoiser(nn.Module):
+    r"""Guess the noise in bits: :math:`\hat x_0 = \tanh(\ell)`, then :math:`\epsilon = (x_t - \sqrt{\bar\alpha_t}\, \hat x_0) /
+    \sqrt{1 - \bar\alpha_t}` (eq-eras-tanh), with the logits 2ℓ of ink from a network of three residual layers.
+
+    For a pixel that is -1 or 1 with equal odds, seen through the noise, Bayes' rule gives
+    :math:`\ell = \sqrt{\bar\alpha_t}\, x_t / (1 - \bar\alpha_t)`. This much is added to what the network says, so that it has
+    only the other pixels' evidence to learn.
+    """
+
+    def __init__(self, width: int = 384, layers: int = 3, embedding: int = 64) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.first = nn.Linear(PIXELS + embedding, width)
+        self.hidden = nn.ModuleList(nn.Linear(width + embedding, width) for _ in range(layers))
+        self.last = nn.Linear(width, PIXELS)
+
+    def logits(self, x: Images, t: Int[Tensor, "n"]) -> Images:
+        """ℓ, half the logit of ink, for each pixel."""
+        step = timestep_embedding(10 * t, self.embedding)
+        h = F.silu(self.first(torch.cat([x.flatten(1), step], 1)))
+        for layer in self.hidden:
+            h = h + F.silu(layer(torch.cat([h, step], 1)))
+        share = SCHEDULE.at(SCHEDULE.alpha_bar, t, x)
+        return self.last(h).reshape_as(x) + share.sqrt() / (1 - share).clamp(min=0.02) * x
+
+    def forward(self, x: Images, t: Int[Tensor, "n"]) -> Images:
+        share = SCHEDULE.at(SCHEDULE.alpha_bar, t, x)
+        return (x - share.sqrt() * torch.tanh(self.logits(x, t))) / (1 - share).sqrt()
+
+
+def diffusion_loss(net: Denoiser, batch: tuple[Tensor, ...], generator: torch.Generator) -> Float[Tensor, ""]:
+    """Draw a step and noise for each image; the cross-entropy of its true bits, a mean over pixels.
+
+    Ho et al. take the squared error of the noise (`companion.diffusion.ddpm.epsilon_loss`). With it a short training
+    neglects the steps of much noise, which decide what the image will be.
+    """
+    (x0,) = batch
+    t = torch.randint(SCHEDULE.steps, (len(x0),), generator=generator)
+    noise = torch.randn(x0.shape, generator=generator)
+    logits = 2 * net.logits(q_sample(SCHEDULE, x0, t, noise), t)
+    return F.binary_cross_entropy_with_logits(logits, (x0 + 1) / 2)
+
+
+def train_diffusion(images: Images, budget: float, seed: int) -> Era:
+    """2020: a network that guesses what is under the noise, and a hundred steps back (`companion.diffusion.ddpm`)."""
+    torch.manual_seed(seed)
+    net = Denoiser()
+    net, *cost = _fit(net, diffusion_loss, images, budget, batch_size=64, lr=2e-3, ema=0.995, seed=seed)
+
+    def sample(n: int, generator: torch.Generator) -> Images:
+        return ancestral_sample(net, SCHEDULE, torch.randn(n, 1, SIDE, SIDE, generator=generator), generator, clip=1.0)
+
+    return Era("Diffusion", 2020, net, sample, *cost)
+
+
+def _draw(images: Tensor) -> Callable[[int, torch.Generator], tuple[Tensor]]:
+    check_shapes(images=(images, f"n 1 {SIDE} {SIDE}"))
+    return lambda n, generator: (images[torch.randint(len(images), (n,), generator=generator)],)

@@ -1,0 +1,1 @@
+"""Language models: scoring, generation, search, speculative decoding, n-grams, tokenizers."""

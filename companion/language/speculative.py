@@ -1,0 +1,162 @@
+r"""Speculative decoding: a small model writes ahead; the large one reads it all at once and keeps what it would have written.
+
+Leviathan, Kalman & Matias, "Fast Inference from Transformers via Speculative Decoding", arXiv:2211.17192, algorithm 1. With p
+the large model's probabilities and q the draft's at the same place:
+
+- a drafted token x is kept with probability :math:`\min(1, p(x)/q(x))` (eq-speculative-accept);
+- the first one that is refused is drawn anew from :math:`r(x) \propto \max(0, p(x) - q(x))` (eq-speculative-residual).
+
+What is written then follows p exactly, whatever q is: :math:`q \min(1, p/q) + (1 - \alpha) r = p`. The draft decides only the
+speed: a token is kept with probability :math:`\alpha = \sum_x \min(p, q)`, one minus the total variation distance, and if that
+were the same everywhere a round of γ drafted tokens would give :math:`(1 - \alpha^{\gamma+1}) / (1 - \alpha)` of them
+(eq-speculative-tokens), the one that the large model adds included.
+
+Departure: one text at a time, as in the paper's algorithm; rows of a batch would be accepted to different lengths.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from companion.language.generation import Processor, choose, empty_caches
+from companion.nn.kv_cache import KVCache
+from companion.training import evaluating
+from companion.validate import check_count, check_number, check_shapes
+
+
+@dataclass(frozen=True)
+class Speculation:
+    """What a run of speculative decoding wrote, and how.
+
+    Attributes:
+        ids: the prompt and what was written, shape (1, longer).
+        drafted: how many tokens the small model proposed.
+        kept: how many of them the large model kept.
+        rounds: how often the large model was asked.
+    """
+
+    ids: Int[Tensor, "1 longer"]
+    drafted: int
+    kept: int
+    rounds: int
+
+
+def acceptance(p: Float[Tensor, "*batch vocab"], q: Float[Tensor, "*batch vocab"]) -> Float[Tensor, "*batch"]:
+    """The probability that a token drawn from q is kept for p: Σ min(p, q), one minus their total variation distance."""
+    check_shapes(p=(p, "... vocab"), q=(q, "... vocab"))
+    return torch.minimum(p, q).sum(-1)
+
+
+def residual(p: Float[Tensor, "*batch vocab"], q: Float[Tensor, "*batch vocab"]) -> Float[Tensor, "*batch vocab"]:
+    """What a refused token is drawn from, normalised (eq-speculative-residual); p itself where p and q are one."""
+    check_shapes(p=(p, "... vocab"), q=(q, "... vocab"))
+    surplus = (p - q).clamp(min=0)
+    total = surplus.sum(-1, keepdim=True)
+    return torch.where(total > 0, surplus / total.clamp(min=torch.finfo(p.dtype).tiny), p)
+
+
+def expected_tokens(alpha: float, lookahead: int) -> float:
+    """Tokens that a round gives if each drafted one is kept with probability alpha (eq-speculative-tokens)."""
+    check_number("alpha", alpha, low=0, high=1)
+    check_count("lookahead", lookahead, low=0)
+    return float(sum(alpha**i for i in range(lookahead + 1)))
+
+
+def speculate(
+    target: nn.Module,
+    draft: nn.Module,
+    input_ids: Int[Tensor, "1 n"],
+    new_tokens: int,
+    *,
+    lookahead: int = 4,
+    processors: Sequence[Processor] = (),
+    generator: torch.Generator | None = None,
+) -> Speculation:
+    """Continue a text as `companion.language.generation.generate` does with the target alone, in fewer of the target's calls.
+
+    Greedy without a generator: then a drafted token is kept if it is the target's own choice.
+
+    Args:
+        target: the large `companion.language.scoring.LanguageModel`, whose text this is.
+        draft: a small one with the same tokens.
+        input_ids: the prompt, shape (1, n).
+        new_tokens: how many to write.
+        lookahead: how many tokens are drafted in a round, γ.
+        processors: temperature, top-p and the like, applied to both models: the text follows the processed target.
+        generator: draws the tokens.
+
+    Raises:
+        ValueError: more than one text, models with different tokens, or a text that would outgrow one of their contexts.
+    """
+    check_shapes(input_ids=(input_ids, "1 n"))
+    check_count("new_tokens", new_tokens, low=0)
+    check_count("lookahead", lookahead)
+    sizes = target.config.vocab_size, draft.config.vocab_size
+    if sizes[0] != sizes[1]:
+        raise ValueError(f"draft: got {sizes[1]} tokens, wanted the target's {sizes[0]}")
+    end = input_ids.shape[1] + new_tokens
+    if end > min(target.config.context, draft.config.context):
+        raise ValueError(f"new_tokens: got a text of {end} tokens, wanted one that fits into both contexts")
+    ids, drafted, kept, rounds = input_ids, 0, 0, 0
+    with evaluating(target), evaluating(draft), torch.inference_mode():
+        large, small = _Reader(target, processors), _Reader(draft, processors)
+        while ids.shape[1] < end:
+            ahead = min(lookahead, end - ids.shape[1] - 1)  # the target always adds one
+            proposal, q = ids, []
+            for _ in range(ahead):
+                logits = small(proposal, 1)
+                q.append(logits[0].softmax(-1))
+                proposal = torch.cat([proposal, choose(logits, generator)[:, None]], 1)
+            logits = large(proposal, ahead + 1)  # one call judges all proposed tokens and offers the one after them
+            kept_now, token = _judge(logits, q, proposal[0, ids.shape[1] :], generator)
+            ids = torch.cat([proposal[:, : ids.shape[1] + kept_now], token.view(1, 1)], 1)
+            drafted, kept, rounds = drafted + ahead, kept + kept_now, rounds + 1
+            large.forget(ids.shape[1] - 1)  # what was refused must not stay in the caches
+            small.forget(ids.shape[1] - 1)
+    return Speculation(ids.clone(), drafted, kept, rounds)
+
+
+def _judge(
+    logits: Float[Tensor, "places vocab"],
+    q: list[Tensor],
+    proposed: Int[Tensor, "ahead"],
+    generator: torch.Generator | None,
+) -> tuple[int, Int[Tensor, ""]]:
+    """How many of the proposed tokens are kept, and the token that the target writes after them."""
+    for i, token in enumerate(proposed):
+        if generator is None:
+            if token != logits[i].argmax():
+                return i, logits[i].argmax()
+            continue
+        p = logits[i].softmax(-1)
+        if torch.rand((), generator=generator) * q[i][token] >= p[token]:
+            return i, torch.multinomial(residual(p, q[i]), 1, generator=generator)[0]
+    return len(proposed), choose(logits[-1:], generator)[0]
+
+
+class _Reader:
+    """A model with its caches: reads what it has not yet read of a text."""
+
+    def __init__(self, model: nn.Module, processors: Sequence[Processor]) -> None:
+        self.model, self.processors = model, processors
+        self.caches: list[KVCache] = empty_caches(model)
+
+    def __call__(self, ids: Int[Tensor, "1 n"], places: int) -> Float[Tensor, "places vocab"]:
+        """Processed logits of the token after each of the last ``places`` positions."""
+        logits = self.model(ids[:, self.caches[0].length :], self.caches)[:, -places:]
+        first = ids.shape[1] - places + 1
+        rows = []
+        for i in range(places):
+            row = logits[:, i]
+            for process in self.processors:
+                row = process(ids[:, : first + i], row)
+            rows.append(row)
+        return torch.cat(rows)
+
+    def forget(self, length: int) -> None:
+        """Drop what was read of the text from position ``length`` on."""
+        for cache in self.caches:
+            cache.truncate(min(length, cache.length))

@@ -1,0 +1,1 @@
+"""The lesson on audio: spectrograms, a flow that speaks, a listener."""

@@ -1,0 +1,105 @@
+r"""Filling in what is hidden: the conditional distribution of a Gaussian classifier, in closed form.
+
+Split an example into known entries k and hidden entries h. For one Gaussian (eq-discriminative-conditional)
+
+.. math:: x_h \mid x_k \sim N(\mu_h + \Sigma_{hk} \Sigma_{kk}^{-1} (x_k - \mu_k),\;
+          \Sigma_{hh} - \Sigma_{hk} \Sigma_{kk}^{-1} \Sigma_{kh}).
+
+For a classifier the class is not known either: its posterior given the known entries alone weighs the classes' answers
+(eq-discriminative-fill-in). The marginal of a Gaussian is the Gaussian of the entries that are left, so the same object
+classifies incomplete examples: no new training.
+
+Source: Bishop, "Pattern Recognition and Machine Learning", 2006, section 2.3.1.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from companion.overview.discriminative.generative_classifier import GaussianClassifier
+from companion.validate import check_float, check_shapes
+
+
+def marginal(model: GaussianClassifier, known: Bool[Tensor, "dims"]) -> GaussianClassifier:
+    """The classifier of the known entries alone: rows and columns of the hidden ones are left out."""
+    _check_known(known, model.mean.shape[1])
+    return GaussianClassifier(model.log_prior, model.mean[:, known], model.covariance[:, known][:, :, known])
+
+
+def conditional(
+    mean: Float[Tensor, "dims"],
+    covariance: Float[Tensor, "dims dims"],
+    known: Bool[Tensor, "dims"],
+    values: Float[Tensor, "n known"],
+) -> tuple[Float[Tensor, "n hidden"], Float[Tensor, "hidden hidden"]]:
+    """Mean and covariance of the hidden entries of a Gaussian, given the values of the known ones.
+
+    Args:
+        mean: of all entries.
+        covariance: of all entries.
+        known: true where an entry is given; at least one is, and at least one is not.
+        values: the given entries of each example, in their order.
+
+    Returns:
+        The mean for each example, and the covariance, which is the same for all.
+    """
+    check_shapes(mean=(mean, "dims"), covariance=(covariance, "dims dims"))
+    _check_known(known, len(mean))
+    check_shapes(values=(values, f"n {int(known.sum())}"))
+    check_float(mean=mean, covariance=covariance, values=values)
+    hidden = ~known
+    cross = covariance[hidden][:, known]
+    factor = torch.linalg.cholesky(covariance[known][:, known])
+    gain = torch.cholesky_solve(cross.T, factor).T
+    return mean[hidden] + (values - mean[known]) @ gain.T, covariance[hidden][:, hidden] - gain @ cross.T
+
+
+def fill_in(
+    model: GaussianClassifier, x: Float[Tensor, "n dims"], known: Bool[Tensor, "dims"]
+) -> Float[Tensor, "n dims"]:
+    """The examples with their hidden entries replaced by the mean of p(hidden | known): the best guess by squared error.
+
+    Args:
+        x: what stands in the hidden entries is not looked at, but must be finite.
+        known: true where an entry is given.
+    """
+    weights = _class_weights(model, x, known)
+    answers = _answers(model, x, known)
+    filled = x.clone()
+    filled[:, ~known] = sum(weights[:, c, None] * mean for c, (mean, _) in enumerate(answers))
+    return filled
+
+
+def sample_fill_in(
+    model: GaussianClassifier, x: Float[Tensor, "n dims"], known: Bool[Tensor, "dims"], generator: torch.Generator
+) -> Float[Tensor, "n dims"]:
+    """The examples with their hidden entries drawn from p(hidden | known): first a class, then the entries."""
+    weights = _class_weights(model, x, known)
+    answers = _answers(model, x, known)
+    chosen = torch.multinomial(weights, 1, generator=generator)[:, 0].tolist()
+    noise = torch.randn(len(x), int((~known).sum()), generator=generator, dtype=x.dtype)
+    factors = {c: torch.linalg.cholesky(answers[c][1]) for c in set(chosen)}
+    filled = x.clone()
+    filled[:, ~known] = torch.stack([answers[c][0][i] + factors[c] @ noise[i] for i, c in enumerate(chosen)])
+    return filled
+
+
+def _class_weights(
+    model: GaussianClassifier, x: Float[Tensor, "n dims"], known: Bool[Tensor, "dims"]
+) -> Float[Tensor, "n classes"]:
+    check_shapes(x=(x, f"n {model.mean.shape[1]}"))
+    check_float(x=x)
+    return marginal(model, known).posterior(x[:, known])
+
+
+def _answers(model: GaussianClassifier, x: Tensor, known: Tensor) -> list[tuple[Tensor, Tensor]]:
+    covariances = model.covariance.expand(len(model.mean), -1, -1)
+    return [conditional(m, s, known, x[:, known]) for m, s in zip(model.mean, covariances, strict=True)]
+
+
+def _check_known(known: Tensor, dims: int) -> None:
+    check_shapes(known=(known, f"{dims}"))
+    if known.dtype != torch.bool:
+        raise ValueError(f"known: got {known.dtype}, wanted true and false (torch.bool)")
+    if not known.any() or known.all():
+        raise ValueError(f"known: got {int(known.sum())} of {dims} entries, wanted at least one known and one hidden")

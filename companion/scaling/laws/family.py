@@ -1,0 +1,160 @@
+r"""A family of small language models of one shape, each trained on its own schedule, and what every run cost.
+
+A scaling law is fitted to runs (N, D, L). They must be comparable, and each must be as good as its N and D allow:
+
+- one shape: `LAYERS` blocks of today's decoder, heads of about `HEAD_WIDTH`; only the width w differs
+- a learning rate that suits the width (eq-laws-lr): :math:`\eta(w) = \eta_{32}\, (32 / w)^{p}`, with `RATE` and `POWER`
+- a schedule that ends with the run: the learning rate falls along half a cosine to `FINAL` of its height at the last of the
+  D tokens. A checkpoint from the middle of a longer run has a rate that is still high, and a worse loss than a run that was
+  planned for its D; Hoffmann et al. name this as what led Kaplan et al. to too large models
+- operations counted, not estimated: `tokens_for` turns a compute into D by `companion.scaling.flops.decoder_flops`
+
+Sources: Hoffmann et al., 2022, arXiv:2203.15556, sections 2 and 3; Kaplan et al., 2020, arXiv:2001.08361; learning rates that
+fall with the width: Yang et al., "Tensor Programs V", 2022, arXiv:2203.03466.
+
+Departures: the matrices start with a variance of one over the number of their inputs, those that write into the stream with a
+quarter of it. A Llama's 0.02 is meant for widths of a thousand; at a width of 16 it costs the first hundred updates.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from companion.language.scoring import mean_nats, next_token_loss, windows
+from companion.scaling.flops import decoder_flops, training_flops
+from companion.text.llama import Llama, LlamaConfig
+from companion.training import TrainConfig, train
+from companion.validate import check_count, check_number
+
+__all__ = [
+    "Run",
+    "build",
+    "count_parameters",
+    "family_config",
+    "learning_rate",
+    "start_evenly",
+    "tokens_for",
+    "train_run",
+    "train_to_end",
+]
+
+CONTEXT, LAYERS, HEAD_WIDTH, BATCH = 64, 2, 16, 8
+RATE, POWER, FINAL, WARMUP = 0.02, 0.75, 0.05, 0.1
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished training.
+
+    Attributes:
+        width: of the model.
+        parameters: N, the token table included.
+        tokens: D, read once each.
+        compute: C, operations of the training, counted exactly.
+        loss: nats a token on held-out text.
+    """
+
+    width: int
+    parameters: int
+    tokens: int
+    compute: float
+    loss: float
+
+
+def family_config(width: int, vocab_size: int) -> LlamaConfig:
+    """The family's member of that width: as many heads as fit, a gated MLP of about 8/3 of the width."""
+    check_count("width", width, low=4)
+    heads = max(1, width // HEAD_WIDTH)
+    while width % (2 * heads):
+        heads -= 1
+    return LlamaConfig(vocab_size, CONTEXT, width, LAYERS, heads, heads, hidden=8 * max(1, round(width / 3)))
+
+
+def count_parameters(config: LlamaConfig) -> int:
+    """N of a tied decoder: the token table, and a layer's four maps of attention (or five), three of the MLP and two norms."""
+    w, kv_width = config.width, config.width // config.heads * config.kv_heads
+    layer = (2 + config.gated_attention) * w * w + 2 * w * kv_width + 3 * w * config.hidden + 2 * w
+    return config.vocab_size * w + config.layers * layer + w
+
+
+def learning_rate(width: int) -> float:
+    """The highest learning rate for a width (eq-laws-lr)."""
+    check_count("width", width)
+    return RATE * (32 / width) ** POWER
+
+
+def tokens_for(compute: float, config: LlamaConfig) -> int:
+    """D: how many tokens a compute pays for, in whole batches and at least one; exact, not C / 6N."""
+    check_number("compute", compute, low=0, open_low=True)
+    batch = BATCH * CONTEXT
+    return batch * max(1, round(compute / (3 * decoder_flops(config) * batch)))
+
+
+@torch.no_grad()
+def start_evenly(model: nn.Module) -> None:
+    """Draw the weights anew: each linear map gives outputs as large as its inputs, those into the stream half as large."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear) and name != "out":  # that one is the token table
+            writes = name.endswith((".out", ".down", ".narrow"))
+            module.weight.normal_(std=module.in_features**-0.5 * (0.5 if writes else 1.0))
+        elif isinstance(module, nn.Embedding):
+            module.weight.normal_(std=module.embedding_dim**-0.5)
+
+
+def build(width: int, vocab_size: int, seed: int) -> Llama:
+    """The untrained member of a width."""
+    check_count("seed", seed, low=0)
+    torch.manual_seed(1_000_003 * seed + width)
+    model = Llama(family_config(width, vocab_size))
+    start_evenly(model)
+    return model
+
+
+def train_to_end(
+    model: nn.Module, ids: Int[Tensor, "tokens"], tokens: int, *, lr: float, seed: int, final: float = FINAL
+) -> nn.Module:
+    """Train on ``tokens`` tokens, drawn as passages of a text, with a schedule that ends there.
+
+    Args:
+        model: any language model that reads `CONTEXT` tokens.
+        ids: the text.
+        tokens: D; rounded down to whole batches.
+        lr: the highest learning rate.
+        seed: of the passages.
+        final: the share of ``lr`` at the end; 1 for a rate that never falls.
+
+    Raises:
+        ValueError: less than one batch of tokens.
+    """
+    check_count("tokens", tokens, low=BATCH * CONTEXT)
+    config = TrainConfig(
+        steps=tokens // (BATCH * CONTEXT), batch_size=BATCH, lr=lr, warmup=WARMUP, final_lr=final, seed=seed
+    )
+    return train(model, next_token_loss, windows(ids, CONTEXT + 1), config).model
+
+
+def train_run(
+    width: int,
+    tokens: int,
+    ids: Int[Tensor, "tokens"],
+    held_out: Int[Tensor, "others"],
+    *,
+    vocab_size: int,
+    seed: int,
+    lr: float | None = None,
+    final: float = FINAL,
+) -> Run:
+    """Train the member of a width on ``tokens`` tokens and measure it; ``lr`` is the rule's unless given."""
+    model = build(width, vocab_size, seed)
+    rate = learning_rate(width) if lr is None else lr
+    model = train_to_end(model, ids, tokens, lr=rate, seed=1_000_003 * seed + width, final=final)
+    seen = tokens // (BATCH * CONTEXT) * BATCH * CONTEXT
+    return Run(
+        width,
+        count_parameters(model.config),
+        seen,
+        float(training_flops(model.config, seen)),
+        mean_nats(model, held_out),
+    )

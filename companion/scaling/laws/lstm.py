@@ -1,0 +1,74 @@
+r"""The language model that the transformer replaced: a recurrent network with gates, which reads one token after the other.
+
+Each layer keeps a state h and a memory c; with σ the logistic function and ⊙ the product of each element,
+
+    i, f, o = σ(W_i [x; h] + b_i), σ(W_f [x; h] + b_f), σ(W_o [x; h] + b_o)                   (eq-lstm-gates)
+    c ← f ⊙ c + i ⊙ tanh(W_c [x; h] + b_c),   h ← o ⊙ tanh(c)                                (eq-lstm-memory)
+
+Eight w × w matrices a layer, each used once for a token: 16 w² operations going forward. Token t waits for token t - 1, so that
+a text of n tokens needs n steps, however many multipliers a chip has; a transformer needs one.
+
+Sources: Hochreiter & Schmidhuber, "Long Short-Term Memory", Neural Computation 9(8), 1997; the forgetting gate: Gers,
+Schmidhuber & Cummins, 2000; as a language model: Sundermeyer, Schlüter & Ney, 2012; tied tables: Press & Wolf, 2016,
+arXiv:1608.05859.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from companion.language.scoring import check_tokens
+from companion.nn.kv_cache import KVCache
+from companion.validate import check_count
+
+__all__ = ["LSTM", "LSTMConfig", "lstm_flops"]
+
+
+@dataclass(frozen=True)
+class LSTMConfig:
+    """The sizes: how many tokens there are, how many are read at once, the width of every state, how many layers."""
+
+    vocab_size: int
+    context: int
+    width: int
+    layers: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "context", "width", "layers"):
+            check_count(name, getattr(self, name))
+
+
+class LSTM(nn.Module):
+    """Tokens in, logits of the next token out (eq-lstm-gates, eq-lstm-memory); the state starts at zero."""
+
+    def __init__(self, config: LSTMConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.tokens = nn.Embedding(config.vocab_size, config.width)
+        self.recurrent = nn.LSTM(config.width, config.width, config.layers, batch_first=True)
+        self.scale = nn.Linear(config.width, config.width)
+        for name, parameter in self.recurrent.named_parameters():
+            if name.startswith("bias_ih"):  # torch's order of the gates is i, f, c, o: forget nothing at first
+                nn.init.ones_(parameter.data[config.width : 2 * config.width])
+
+    def forward(
+        self, input_ids: Int[Tensor, "batch n"], past_key_values: Sequence[KVCache] | None = None
+    ) -> Float[Tensor, "batch n vocab_size"]:
+        """Logits of the next token at each position.
+
+        Raises:
+            ValueError: token numbers out of range, or caches, which a recurrent network has no use for.
+        """
+        check_tokens(input_ids, None, self.config.vocab_size, self.config.layers)
+        if past_key_values is not None:
+            raise ValueError("past_key_values: got caches, wanted None: an LSTM keeps a state, not keys")
+        states, _ = self.recurrent(self.tokens(input_ids))
+        return self.scale(states) @ self.tokens.weight.T
+
+
+def lstm_flops(config: LSTMConfig) -> int:
+    """Operations of one forward pass for one token: matrix products alone, as for `companion.scaling.flops`."""
+    w = config.width
+    return 2 * (config.layers * 8 * w * w + w * w + w * config.vocab_size)

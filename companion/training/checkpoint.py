@@ -1,0 +1,128 @@
+"""The state of a training run in one safetensors file, complete or not there at all.
+
+The file holds every tensor that a run carries from one step to the next (weights, buffers, AdamW's moments, averaged
+weights) under the parameters' names, and in its header the step, the configuration and the history as JSON. A parameter
+that two layers share stands there once. Nothing is pickled.
+"""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from companion.training.optimization import Updater
+
+_FORMAT = 1
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+class CorruptCheckpoint(OSError):
+    """A checkpoint cannot be read, or is another run's."""
+
+
+def save_checkpoint(path: Path | str, updater: Updater, *, data: str, history: dict[str, list]) -> None:
+    """Write a run's state; whatever stops the program meanwhile, the file is the old one or the new one.
+
+    Args:
+        path: the file; its folder is made if need be.
+        updater: the model with its optimiser and average.
+        data: what the run is trained on, in words, so that it is not resumed on something else.
+        history: lists of numbers.
+    """
+    path = Path(path)
+    header = {
+        "run": _run(updater, data),
+        "step": updater.steps_done,
+        "ema_updates": updater.ema.updates if updater.ema else 0,
+        "history": history,
+    }
+    # Copies, because safetensors refuses tensors that share memory, as views in buffers may.
+    tensors = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in _state(updater).items()}
+    content = safetensors.torch.save(tensors, {"training": json.dumps(header)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".part")
+    with open(unfinished, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(unfinished, path)
+
+
+def load_checkpoint(path: Path | str, updater: Updater, *, data: str) -> dict[str, list]:
+    """Put a run's state back and return its history; on an error the updater is left as it was.
+
+    Raises:
+        CorruptCheckpoint: the file is unreadable, or was made with another configuration, model or data.
+    """
+    try:
+        with safetensors.safe_open(path, "pt") as stream:
+            header = json.loads((stream.metadata() or {})["training"])
+            run, step, ema_updates, history = (header[key] for key in ("run", "step", "ema_updates", "history"))
+            if [type(run), type(step), type(ema_updates), type(history)] != [dict, int, int, dict]:
+                raise TypeError("its header is another program's")
+            saved = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118  not a dict
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+        raise CorruptCheckpoint(
+            f"{path}: got no readable checkpoint of a training run ({error}); delete it to start anew"
+        ) from error
+    ours = json.loads(json.dumps(_run(updater, data)))  # as a file gives it back: tuples become lists
+    differ = [f"{key}: {run.get(key)} → {ours.get(key)}" for key in ours | run if run.get(key) != ours.get(key)]
+    if differ:
+        raise CorruptCheckpoint(
+            f"{path} was made by a run with another configuration (saved → wanted: {'; '.join(differ)}); "
+            "delete it to start anew"
+        )
+    moments = {
+        parameter: {
+            "step": torch.zeros(()),
+            "exp_avg": torch.zeros_like(parameter),
+            "exp_avg_sq": torch.zeros_like(parameter),
+        }
+        for name, parameter in updater.model.named_parameters()
+        if f"adamw.{name}.step" in saved  # AdamW has no state for a parameter that never had a gradient
+    }
+    wanted = _state(updater, moments)
+    if _forms(wanted) != _forms(saved):
+        odd = sorted({name for name, _ in _forms(wanted).items() ^ _forms(saved).items()})
+        raise CorruptCheckpoint(f"{path} was made with another model ({', '.join(odd[:4])}); delete it to start anew")
+    with torch.no_grad():
+        for name, tensor in wanted.items():
+            tensor.copy_(saved[name])
+    updater.optimizer.state.update(moments)
+    updater.steps_done = step
+    if updater.ema:
+        updater.ema.updates = ema_updates
+    return history
+
+
+def _run(updater: Updater, data: str) -> dict:
+    """What must agree between the run that saved and the one that resumes."""
+    return {"format": _FORMAT, "data": data} | asdict(updater.config)
+
+
+def _state(updater: Updater, moments: dict | None = None) -> dict[str, Tensor]:
+    """Everything that a run carries from one step to the next, by name."""
+    moments = updater.optimizer.state if moments is None else moments
+    state = _weights("model", updater.model)
+    if updater.ema:
+        state |= _weights("ema", updater.ema.model)
+    for name, parameter in updater.model.named_parameters():
+        if parameter in moments:
+            state |= {f"adamw.{name}.{key}": moments[parameter][key] for key in _MOMENTS}
+    return state
+
+
+def _weights(prefix: str, model: nn.Module) -> dict[str, Tensor]:
+    """A model's parameters and persistent buffers; the names of a shared one count once, unlike in ``state_dict()``."""
+    persistent = model.state_dict(keep_vars=True).keys()
+    named = [*model.named_parameters(), *model.named_buffers()]
+    return {f"{prefix}.{name}": tensor for name, tensor in named if name in persistent}
+
+
+def _forms(tensors: dict[str, Tensor]) -> dict[str, tuple]:
+    return {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()}

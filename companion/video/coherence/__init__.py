@@ -1,0 +1,1 @@
+"""The lesson on coherence: forecasters of films."""

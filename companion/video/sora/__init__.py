@@ -1,0 +1,1 @@
+"""The lesson on Sora: compression, transformer, flow, films."""

@@ -1,0 +1,128 @@
+"""What a film model learns, and how it makes films: rectified flow on lists of latent patches, with known frames and guidance.
+
+The straight path of `companion.diffusion.flow_matching` (noise z at t = 0, film x at t = 1), on tokens. What is known or is
+padding is left out of the mean:
+
+    L = E ‖v(x_t) - (x - z)‖² / (numbers that are neither known nor padding)                   (eq-sora-loss)
+
+The times are drawn as sigmoid(N(m, 1)), as Esser et al. do (arXiv:2403.03206); here m = -0.8, towards the noise.
+Guidance (Ho & Salimans, arXiv:2207.12598), where w = 1 means none:
+
+    v_w = v(no caption) + w (v(caption) - v(no caption))                                       (eq-sora-guidance)
+
+Extension: the frames that exist are known tokens and stay as they are; the others begin as noise.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from companion.diffusion.flow_matching import euler, on_path
+from companion.nn.patches import Size3, grid_of, grid_positions, pad_tokens, patchify, unpatchify
+from companion.validate import check_count, check_number, check_shapes
+from companion.video.sora.captions import NOTHING, encode_captions
+from companion.video.sora.transformer import Sora
+
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]  # patches, positions, real, captions
+Latents = Float[Tensor, "n channels latent_frames latent_height latent_width"]
+
+
+def pack(films: Sequence[Float[Tensor, "_ channels _ _ _"]], captions: Sequence[Sequence[str]], patch: Size3) -> Batch:
+    """Groups of films, each group of another size, as one batch: patches, positions, what is real, captions."""
+    patches, positions, words = [], [], []
+    for group, sentences in zip(films, captions, strict=True):
+        tokens = patchify(group, patch)
+        if len(tokens) != len(sentences):
+            raise ValueError(f"captions: got {len(sentences)}, wanted one for each of {len(tokens)} films")
+        patches += list(tokens)
+        positions += [grid_positions(grid_of(tuple(group.shape[2:]), patch))] * len(tokens)
+        words += sentences
+    table, real = pad_tokens(patches)
+    places, _ = pad_tokens(positions)
+    return table, places, real, encode_captions(words)
+
+
+def film_loss(
+    model: Sora, batch: Batch, generator: torch.Generator, *, drop: float = 0.1, given: float = 0.25
+) -> Float[Tensor, ""]:
+    """The loss of a batch (eq-sora-loss).
+
+    Args:
+        drop: the share of films whose caption is replaced by nothing, so that guidance has something to compare with.
+        given: the share of films of which the first or the last latent frames are known.
+    """
+    x, positions, real, captions = batch
+    n = len(x)
+    nothing = torch.rand(n, generator=generator) < drop
+    captions = captions.masked_fill(nothing[:, None], NOTHING)
+    known = draw_known(positions[..., 0], real, given, generator)
+    z = torch.randn(x.shape, generator=generator)
+    t = (torch.randn(n, generator=generator) - 0.8).sigmoid()
+    noisy = torch.where(known[..., None], x, on_path(z, x, t))
+    velocity = model(noisy, positions, t, captions, real, known)
+    wanted = real & ~known
+    error = (velocity - (x - z)).square().mean(-1) * wanted
+    return error.sum() / wanted.sum()
+
+
+def draw_known(
+    frame: Int[Tensor, "n tokens"], real: Bool[Tensor, "n tokens"], share: float, generator: torch.Generator
+) -> Bool[Tensor, "n tokens"]:
+    """Which tokens are given: of a ``share`` of the films some of the first, or some of the last, but never all."""
+    check_number("share", share, low=0, high=1)
+    last = frame.masked_fill(~real, 0).amax(1, keepdim=True)
+    count = 1 + (torch.rand(len(frame), 1, generator=generator) * last).floor()  # 1 to last, of last + 1
+    from_front = torch.rand(len(frame), 1, generator=generator) < 0.5
+    chosen = torch.rand(len(frame), 1, generator=generator) < share
+    known = torch.where(from_front, frame < count, frame > last - count)
+    return known & chosen & real & (last > 0)
+
+
+@torch.no_grad()
+def make_latents(
+    model: Sora,
+    captions: Sequence[str],
+    size: Size3,
+    generator: torch.Generator,
+    *,
+    steps: int = 20,
+    guidance: float = 2.0,
+    known: Latents | None = None,
+    at_end: bool = False,
+) -> Float[Tensor, "n channels frames latent_height latent_width"]:
+    """The latents of one film for each caption.
+
+    Args:
+        captions: sentences; "" leaves the content to the model.
+        size: latent frames, rows and columns; multiples of the patch.
+        steps: of Euler's method; each calls the network once, or with guidance twice.
+        guidance: 1 for none (eq-sora-guidance).
+        known: latent frames that are given, fewer than the film's.
+        at_end: whether they are the film's last and what led to them is wanted, instead of what follows.
+    """
+    check_count("steps", steps)
+    check_number("guidance", guidance, low=0)
+    patch, n = model.config.patch, len(captions)
+    grid = grid_of(size, patch)
+    positions = grid_positions(grid).expand(n, -1, -1)
+    words = encode_captions(captions)
+    z = torch.randn(n, positions.shape[1], model.config.features, generator=generator)
+    given = torch.zeros(z.shape[:2], dtype=torch.bool)
+    if known is not None:
+        check_shapes(known=(known, f"{n} {model.config.channels} _ {size[1]} {size[2]}"))
+        tokens = patchify(known, patch)
+        if tokens.shape[1] >= z.shape[1]:
+            raise ValueError(f"known: got {known.shape[2]} latent frames, wanted fewer than the film's {size[0]}")
+        place = slice(-tokens.shape[1], None) if at_end else slice(tokens.shape[1])
+        z[:, place], given[:, place] = tokens, True
+
+    def velocity(x: Tensor, t: Tensor) -> Tensor:
+        v = model(x, positions, t, words, None, given)
+        if guidance != 1:
+            empty = model(x, positions, t, torch.full_like(words, NOTHING), None, given)
+            v = empty + guidance * (v - empty)
+        return v.masked_fill(given[..., None], 0.0)
+
+    return unpatchify(euler(velocity, z, steps), patch, grid)

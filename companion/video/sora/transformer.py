@@ -1,0 +1,113 @@
+"""A diffusion transformer for films of any length and shape: the network.
+
+After the report "Video generation models as world simulators" (OpenAI, February 2024). It says: a network compresses
+films in time and space, the compressed film becomes *spacetime patches*, a diffusion transformer (Peebles & Xie,
+arXiv:2212.09748, our `DiTBlock`) cleans noisy patches, texts condition it, and durations, resolutions and aspect ratios vary.
+It also says that model and implementation details are not included, so the rest is ours: tokens stand at positions on three
+axes, as sines and cosines of each (after NaViT, arXiv:2307.06304), padding is masked, and some tokens may be *known*: given
+clean, marked by a learned vector, for films that are to be continued.
+
+    h = E p + P·PE(i_t, i_h, i_w) + known · k,   c = MLP(time) + MLP(words),   v = Head(Blocks(h, c), c)   (eq-sora-network)
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from companion.nn.dit_block import DiTBlock, DiTHead
+from companion.nn.timestep import timestep_embedding
+from companion.validate import check_count, check_shapes
+from companion.video.sora.captions import LENGTH, WORDS
+
+
+@dataclass(frozen=True)
+class SoraConfig:
+    """Sizes.
+
+    Attributes:
+        channels: numbers in each latent cell.
+        patch: latent frames, rows and columns of one patch.
+        width: of a token inside the network, a multiple of 6 and of ``heads``.
+        layers: blocks.
+        heads: of each block's attention.
+    """
+
+    channels: int = 8
+    patch: tuple[int, int, int] = (1, 1, 1)
+    width: int = 108
+    layers: int = 5
+    heads: int = 4
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "width", "layers", "heads"):
+            check_count(name, getattr(self, name))
+        if self.width % 6:
+            raise ValueError(f"width: got {self.width}, wanted a multiple of 6: sine and cosine for three axes")
+
+    @property
+    def features(self) -> int:
+        """The numbers in one patch."""
+        a, b, c = self.patch
+        return self.channels * a * b * c
+
+
+class Sora(nn.Module):
+    """From noisy patches to the velocity that leads to clean ones (eq-sora-network)."""
+
+    def __init__(self, config: SoraConfig) -> None:
+        super().__init__()
+        self.config, width = config, config.width
+        self.embed = nn.Linear(config.features, width)
+        self.place = nn.Linear(width, width, bias=False)
+        self.known = nn.Parameter(torch.zeros(width))
+        self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+        self.words = nn.Embedding(len(WORDS), width)
+        self.caption = nn.Sequential(nn.Linear(LENGTH * width, width), nn.SiLU(), nn.Linear(width, width))
+        self.blocks = nn.ModuleList(DiTBlock(width, config.heads) for _ in range(config.layers))
+        self.head = DiTHead(width, config.features)
+
+    def forward(
+        self,
+        patches: Float[Tensor, "batch tokens features"],
+        positions: Int[Tensor, "batch tokens 3"],
+        t: Float[Tensor, "batch"],
+        captions: Int[Tensor, "batch words"],
+        real: Bool[Tensor, "batch tokens"] | None = None,
+        known: Bool[Tensor, "batch tokens"] | None = None,
+    ) -> Float[Tensor, "batch tokens features"]:
+        """The expected velocity, from noise to film.
+
+        Args:
+            patches: noisy, but clean where ``known``.
+            positions: of each token along time, height and width.
+            t: from 0, pure noise, to 1, clean.
+            captions: word numbers (`companion.video.sora.captions.encode_captions`).
+            real: True at tokens, False at padding; all real if not given.
+            known: True at tokens that are given clean; none if not given.
+        """
+        check_shapes(patches=(patches, f"batch tokens {self.config.features}"), t=(t, "batch"))
+        check_shapes(patches=(patches, "batch tokens _"), positions=(positions, "batch tokens 3"))
+        check_shapes(patches=(patches, "batch _ _"), captions=(captions, f"batch {LENGTH}"))
+        x = self.embed(patches) + self.place(axis_waves(positions, self.config.width))
+        if known is not None:
+            x = x + known[..., None] * self.known
+        condition = self.time(timestep_embedding(1000 * t, self.config.width))
+        condition = condition + self.caption(self.words(captions).flatten(1))
+        for block in self.blocks:
+            x = block(x, condition, real)
+        return self.head(x, condition)
+
+
+def axis_waves(
+    positions: Int[Tensor, "batch tokens axes"], width: int, *, base: float = 100.0
+) -> Float[Tensor, "batch tokens width"]:
+    """Sines and cosines of each coordinate, side by side: equal shares of the width for each axis.
+
+    The wavelengths go from 2π to almost 2π · base, so that positions that no training film had still differ.
+    """
+    half = width // positions.shape[-1] // 2
+    frequencies = base ** (-torch.arange(half, device=positions.device) / half)
+    angles = positions[..., None] * frequencies
+    return torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(-2)

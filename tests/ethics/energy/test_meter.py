@@ -1,0 +1,124 @@
+"""Energy: the algebra of units, the counters, parity with codecarbon, the published numbers against each other."""
+
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from companion.data.energy_mix import grid
+from companion.ethics.energy.meter import Counter, Energy, Meter, counters
+from companion.ethics.energy.published import TASKS, TRAININGS
+from companion.scaling.flops import count_flops, six_nd
+from companion.text.llama import Llama, LlamaConfig
+
+
+def test_units() -> None:
+    """A kettle of 2,000 W for three minutes is a tenth of a kilowatt-hour; at 380 g that is 38 g."""
+    kettle = Energy.from_power(2000, 180)
+    assert kettle.joules == 360_000
+    assert kettle.kwh == pytest.approx(0.1)
+    assert kettle.grams(380) == pytest.approx(38)
+    assert Energy.from_kwh(kettle.kwh).joules == pytest.approx(kettle.joules)
+    assert kettle.per_operation(3.6e14) == pytest.approx(1e-9)
+
+
+def test_parity_with_codecarbons_units_and_grid() -> None:
+    pytest.importorskip("codecarbon")
+    from codecarbon.core.emissions import Emissions
+    from codecarbon.core.units import Energy as Theirs
+    from codecarbon.core.units import Power, Time
+    from codecarbon.external.geography import GeoMetadata
+    from codecarbon.input import DataSource
+
+    theirs = Theirs.from_power_and_time(power=Power.from_watts(85), time=Time.from_seconds(777))
+    mine = Energy.from_power(85, 777)
+    assert mine.kwh == pytest.approx(theirs.kWh, rel=1e-9)
+    place = GeoMetadata(country_iso_code="DEU", country_name="Germany", region=None)
+    kilograms = Emissions(DataSource()).get_private_infra_emissions(theirs, place)
+    assert mine.grams(grid("DEU").grams_per_kwh) == pytest.approx(1000 * kilograms, rel=1e-6)
+
+
+def test_pue_is_applied_once() -> None:
+    """The mistake: 1,287 MWh of GPT-3 contain the building. With the grid that they imply, PUE once more gives too much."""
+    gpt3 = TRAININGS[0]
+    assert gpt3.energy.grams(gpt3.grams_per_kwh) / 1e6 == pytest.approx(552)
+    assert gpt3.energy.grams(gpt3.grams_per_kwh, pue=1.1) / 1e6 == pytest.approx(552 * 1.1)
+    with pytest.raises(ValueError, match="pue"):
+        gpt3.energy.grams(429, pue=0.9)
+
+
+def test_per_thousand_is_not_per_item() -> None:
+    """The mistake: 47 watt-hours for a thousand texts, read as 47 for one."""
+    found = {task.name: task.watt_hours_per_item for task in TASKS}
+    assert found["write a text"] == pytest.approx(0.047)
+    assert found["draw an image"] == pytest.approx(2.907)
+    assert found["answer a prompt (Gemini)"] == pytest.approx(0.24)
+
+
+def test_blooms_published_numbers_agree() -> None:
+    """1,082,990 hours at 400 watts are the published energy; the implied grid is France's."""
+    bloom = TRAININGS[1]
+    assert bloom.energy.kwh == pytest.approx(1_082_990 * 0.4, rel=1e-5)
+    assert bloom.grams_per_kwh == pytest.approx(grid("FRA").grams_per_kwh, rel=0.05)
+
+
+def test_six_nd_against_the_counted_operations() -> None:
+    """6 N D leaves out attention, and counts the table of tokens, which is only read: 2.7 % low for this model."""
+    config = LlamaConfig(vocab_size=64, context=16, width=96, layers=3, heads=4, kv_heads=2, hidden=256)
+    model = Llama(config)
+    ids = torch.randint(64, (2, 16), generator=torch.Generator().manual_seed(0))
+    counted = count_flops(model, ids, backward=True)
+    rule = six_nd(sum(p.numel() for p in model.parameters()), ids.numel())
+    assert 0.96 < rule / counted < 0.99
+
+
+def counter_files(folder: Path, name: str, value: int, top: int = 1_000_000) -> Path:
+    zone = folder / name
+    zone.mkdir()
+    (zone / "energy_uj").write_text(f"{value}\n")
+    (zone / "max_energy_range_uj").write_text(f"{top}\n")
+    return zone
+
+
+def test_counters_take_packages_and_not_their_parts(tmp_path: Path) -> None:
+    for name in ("intel-rapl:0", "intel-rapl:1", "intel-rapl:0:0"):
+        counter_files(tmp_path, name, 5)
+    assert [counter.file.parent.name for counter in counters(tmp_path)] == ["intel-rapl:0", "intel-rapl:1"]
+    assert counters(tmp_path / "none") == []
+
+
+def test_a_counter_that_starts_again() -> None:
+    counter = Counter(Path("unused"), top=999_999)
+    assert counter.spent(100_000, 400_000) == pytest.approx(0.3)
+    assert counter.spent(900_000, 200_000) == pytest.approx(0.3)
+
+
+def test_meter_reads_the_counter_where_there_is_one(tmp_path: Path) -> None:
+    zone = counter_files(tmp_path, "intel-rapl:0", 100_000)
+    with Meter(watts=10, folder=tmp_path) as meter:
+        (zone / "energy_uj").write_text("600000")
+    assert meter.source == "counter"
+    assert meter.energy.joules == pytest.approx(0.5)
+
+
+def test_meter_multiplies_processor_time_and_not_waiting(tmp_path: Path) -> None:
+    with Meter(watts=20, folder=tmp_path) as waiting:
+        time.sleep(0.2)
+    with Meter(watts=20, folder=tmp_path) as working:
+        end = time.process_time() + 0.1
+        while time.process_time() < end:
+            pass
+    assert waiting.source == "rated power"
+    assert waiting.wall_seconds >= 0.2
+    assert waiting.energy.joules < 0.25 * working.energy.joules
+    assert working.energy.joules == pytest.approx(20 * working.seconds)
+
+
+def test_clear_errors() -> None:
+    with pytest.raises(ValueError, match="joules"):
+        Energy(-1)
+    with pytest.raises(ValueError, match="operations"):
+        Energy(1).per_operation(0)
+    with pytest.raises(ValueError, match="watts"):
+        Meter(watts=0)

@@ -1,0 +1,76 @@
+"""The report: real digits score their floor, and each failure moves the number that is there to see it."""
+
+import pytest
+import torch
+
+from companion.data import digits
+from companion.history.eras.digits import shrink
+from companion.history.eras.judge import Report, reference, report
+from companion.metrics.nearest import CopyingTest
+from tests.conftest import rejects
+
+
+@pytest.fixture(scope="module")
+def sets():
+    data = {split: digits(split) for split in ("train", "valid", "test")}
+    return {split: (shrink(one.images), one.labels) for split, one in data.items()}
+
+
+@pytest.fixture(scope="module")
+def real(sets):
+    return reference(sets["train"][0][:1500], sets["valid"][0][:400], 100, torch.Generator().manual_seed(0))
+
+
+def judged(samples, real):
+    return report(samples, real, torch.Generator().manual_seed(1))
+
+
+def test_new_real_digits_are_legible_varied_near_the_floor_and_no_copies(sets, real):
+    found = judged(sets["test"][0][:100], real)
+    assert found.confident > 0.9 and found.covered == 10 and found.variety > 9
+    assert 0.6 * real.floor < found.fid < 1.6 * real.floor
+    assert found.copying.p_value > 0.002 and found.copying.share < 0.7 and found.nearest > 0
+
+
+def test_one_digit_alone_is_legible_but_not_varied(sets, real):
+    images, labels = sets["train"]
+    found = judged(images[labels == 3][:100], real)
+    assert found.confident > 0.9 and found.covered == 1 and found.variety < 1.5
+    assert found.fid > 3 * real.floor
+
+
+def test_copies_are_found_out(sets, real):
+    found = judged(real.twins[:100], real)
+    assert found.copying.p_value < 0.01 and found.copying.share == 1 and found.nearest == 0
+
+
+def test_noise_is_far_away(real):
+    noise = torch.randn(100, 1, 14, 14, generator=torch.Generator().manual_seed(2))
+    assert judged(noise, real).fid > 10 * real.floor
+
+
+def test_shades_are_decided_before_judging(sets, real):
+    samples = sets["test"][0][:100]
+    soft, hard = judged(samples * 0.2, real), judged(samples, real)
+    assert soft.fid == hard.fid and torch.equal(soft.counts, hard.counts)
+
+
+def test_variety_is_a_number_of_digits():
+    def of(counts):
+        return Report(1.0, torch.tensor(counts), 0.0, CopyingTest(0.5, torch.zeros(1), 1.0), 0.0)
+
+    assert of([7] * 10).variety == pytest.approx(10) and of([7] * 10).covered == 10
+    assert of([5, 5] + [0] * 8).variety == pytest.approx(2)
+    assert of([99, 1] + [0] * 8).covered == 2 and of([990, 1] + [0] * 8).covered == 1
+    assert of([0] * 10).variety == 0 and of([0] * 10).covered == 0
+
+
+def test_bad_input(sets, real):
+    images = sets["train"][0]
+    for call, pattern in [
+        (lambda: judged(images[:50], real), "samples: got 50, wanted 100"),
+        (lambda: reference(images[:10], images[:20], 5, torch.Generator()), "held_out: got 20"),
+        (lambda: reference(images[:50], images[:20], 21, torch.Generator()), "samples: got 21"),
+    ]:
+        with rejects(pattern):
+            call()

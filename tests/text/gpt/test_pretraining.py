@@ -1,0 +1,81 @@
+"""The two frozen recipes, and the race: its steps are those of the one training loop."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from companion.language.scoring import next_token_loss, windows
+from companion.text.gpt.pretraining import CONTROL, MODERN, NANOGPT, race
+from companion.training import train
+
+VOCAB = 11
+TEXT = torch.randint(VOCAB, (3_000,), generator=torch.Generator().manual_seed(0))
+
+
+def test_the_published_recipe() -> None:
+    """nanoGPT's README and config/train_shakespeare_char.py: what they fix, number by number."""
+    config, model = NANOGPT.config, NANOGPT.build(65).config
+    assert (model.layers, model.heads, model.width, model.context, model.dropout) == (4, 4, 128, 64, 0)
+    assert (config.steps, config.batch_size, config.betas, config.clip, config.weight_decay) == (
+        2_000,
+        12,
+        (0.9, 0.99),
+        1,
+        0.1,
+    )
+    assert config.lr_at(99) == pytest.approx(1e-3)
+    assert config.lr_at(1_999) == pytest.approx(1e-4)
+    assert config.ema is None
+
+
+def test_ours_has_no_more_parameters_and_reads_no_more_text() -> None:
+    sizes = {recipe.name: sum(p.numel() for p in recipe.build(65).parameters()) for recipe in (NANOGPT, MODERN)}
+    assert sizes == {NANOGPT.name: 809_856, MODERN.name: 804_096}
+    read = {
+        recipe.name: recipe.config.steps * recipe.config.batch_size * recipe.build(65).config.context
+        for recipe in (NANOGPT, CONTROL, MODERN)
+    }
+    assert max(read.values()) == read[NANOGPT.name] == 1_536_000
+
+
+def test_a_race_takes_the_steps_of_the_training_loop() -> None:
+    recipe = replace(MODERN, config=replace(MODERN.config, steps=5, batch_size=3))
+    other = replace(NANOGPT, config=replace(NANOGPT.config, steps=3, batch_size=4))
+    runs = race([recipe, other], TEXT, TEXT[:200], VOCAB, seed=4, judgements=2)
+    torch.manual_seed(4)
+    model = recipe.build(VOCAB)
+    passages = windows(TEXT, model.config.context + 1)
+    alone = train(model, next_token_loss, passages, replace(recipe.config, seed=4))
+    assert runs[0].loss == alone.history.loss
+    assert (len(runs[0].loss), len(runs[1].loss)) == (5, 3)
+    for ours, wanted in zip(runs[0].model.parameters(), alone.model.parameters(), strict=True):
+        assert torch.equal(ours, wanted)
+
+
+def test_a_race_is_by_turns_and_judges_at_equal_parts() -> None:
+    seen = []
+    short = [replace(r, config=replace(r.config, steps=40, batch_size=2)) for r in (NANOGPT, MODERN)]
+    short[1] = replace(short[1], config=replace(short[1].config, steps=20))
+    runs = race(
+        short,
+        TEXT,
+        TEXT[:100],
+        VOCAB,
+        share=0.2,
+        judgements=2,
+        watch=lambda runs: seen.append([len(r.loss) for r in runs]),
+    )
+    assert seen == [[4, 2], [8, 4]]
+    assert [run.evaluated_at for run in runs] == [[4, 8], [2, 4]]
+    for run in runs:
+        assert len(run.valid) == 2
+        assert run.seconds == sorted(run.seconds)
+        assert not run.model.training
+
+
+def test_what_cannot_be_run_is_refused() -> None:
+    with pytest.raises(ValueError, match="share"):
+        race([NANOGPT], TEXT, TEXT, VOCAB, share=0.0)
+    with pytest.raises(ValueError, match="steps of each recipe"):
+        race([NANOGPT], TEXT, TEXT, VOCAB, share=0.0005, judgements=3)
