@@ -1,4 +1,4 @@
-"""Is a row of frames a film? Three measures of temporal coherence, from pixels alone, and the forecasts that need no training.
+"""Is a row of frames a film? Three measures of temporal coherence, from pixels alone.
 
 With c_t the centre of the ink of frame t (`companion.video.film_judge`):
 
@@ -54,21 +54,3 @@ def shift(images: Float[Tensor, "n height width"], steps: Float[Tensor, "n 2"]) 
     y, x = (2 * rows + 1) / height - 1, (2 * columns + 1) / width - 1
     grid = torch.stack([x[:, None].expand(n, height, width), y[..., None].expand(n, height, width)], -1)
     return F.grid_sample(images[:, None] + 1, grid, align_corners=False)[:, 0] - 1
-
-
-def copy_last(films: Float[Tensor, "n 1 given height width"], new: int) -> Float[Tensor, "n 1 new height width"]:
-    """The forecast that nothing moves."""
-    check_count("new", new)
-    return films[:, :, -1:].expand(-1, -1, new, -1, -1).clone()
-
-
-def constant_velocity(
-    films: Float[Tensor, "n 1 given height width"], new: int
-) -> Float[Tensor, "n 1 new height width"]:
-    """The forecast that all goes on as in the last step: the last frame, moved again and again."""
-    check_shapes(films=(films, "n 1 given height width"))
-    check_count("given", films.shape[2], low=2)
-    check_count("new", new)
-    path = centroids(films[:, :, -2:])
-    step = path[:, 1] - path[:, 0]
-    return torch.stack([shift(films[:, 0, -1], (k + 1) * step) for k in range(new)], 1)[:, None]

@@ -3,8 +3,9 @@
 import torch
 
 from companion.data.moving_digits import film_maker, moving_digits
+from companion.video.coherence.baselines import constant_velocity, copy_last
 from companion.video.film_judge import centroids
-from companion.video.measures import constant_velocity, copy_last, flicker, identity, jerk, shift
+from companion.video.measures import flicker, identity, jerk, shift
 from tests.conftest import rejects
 
 

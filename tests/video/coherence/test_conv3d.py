@@ -7,8 +7,8 @@ from torch.nn import functional as F
 
 from companion.data.moving_digits import film_maker
 from companion.training import TrainConfig, train
+from companion.video.coherence.baselines import copy_last
 from companion.video.coherence.conv3d import CausalConv3d, Conv3dForecaster, SplitConv3d
-from companion.video.measures import copy_last
 from tests.conftest import rejects
 
 SHAPE = (2, 3, 6, 5, 7)  # films, channels, frames, height, width: all different (I58)
