@@ -7,9 +7,10 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 BIN := .venv/bin
 STAMP := .venv/.installed
 RUNNER := $(BIN)/python -m tests.lessons
+UNITS := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
 .DEFAULT_GOAL := help
-.PHONY: help book lab lessons sweep bench test test-fast lint assignments lock clean
+.PHONY: help book lab lessons sweep bench mutants test test-units test-lessons test-book test-fast lint assignments lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,15 +41,26 @@ sweep: $(STAMP) ## run every lesson with SEEDS=3 seeds and tabulate which claims
 bench: $(STAMP) ## against transformers, x-transformers, diffusers and nanoGPT's recipe; the results go to the status page
 	$(BIN)/python -m tests.benchmarks
 
-test: lint ## everything that CI proves
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not built_book"
-	$(RUNNER) smoke
-	$(RUNNER) nbval
-	$(MAKE) book
+mutants: $(STAMP) ## does a test notice each mutant? SAMPLE=300 SEED=0 of the package, or MODULE=companion/nn/norms.py
+	$(BIN)/python -m tests.mutants $(if $(MODULE),--module $(MODULE) $(if $(SAMPLE),--sample $(SAMPLE)),--sample $(or $(SAMPLE),300)) --seed $(or $(SEED),0)
+
+test: lint ## everything that CI proves: test-units, test-lessons and test-book, one after the other
+	$(MAKE) test-units
+	$(MAKE) test-lessons
+	$(MAKE) test-book
+
+test-units: $(STAMP) ## the tests of the package, the graders and the lessons' form
+	$(UNITS) -m "not built_book"
+
+test-lessons: $(STAMP) ## every lesson at smoke with another seed, and again as stored; ONLY=3_03 for some
+	$(RUNNER) smoke $(ONLY)
+	$(RUNNER) nbval $(ONLY)
+
+test-book: book ## build the book and look at it
 	$(BIN)/python -m pytest -m built_book
 
 test-fast: lint ## lint and the unit tests that take seconds
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not built_book"
+	$(UNITS) -m "not slow and not built_book"
 
 lint: $(STAMP) ## ruff (notebooks too), codespell, import-linter
 	$(BIN)/ruff check .

@@ -17,4 +17,7 @@ c.ClearSolutions.begin_solution_delimeter = "### BEGIN SOLUTION"
 c.ClearSolutions.end_solution_delimeter = "### END SOLUTION"
 c.ClearHiddenTests.begin_test_delimeter = "### BEGIN HIDDEN TESTS"
 c.ClearHiddenTests.end_test_delimeter = "### END HIDDEN TESTS"
-c.Execute.timeout = 120
+# Against what hangs, and far above what a busy machine takes: an answer has a limit of its own (`companion.exercises.answers`).
+c.Execute.timeout = 1200
+c.Execute.startup_timeout = 600
+c.Execute.iopub_timeout = 60

@@ -2,6 +2,7 @@
 
 import html
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,15 @@ def squeeze(text: str) -> str:
     return "".join(html.unescape(re.sub(r"<[^>]*>", "", text)).replace('\\"', '"').replace("\\n", "").split())
 
 
-def leaks(file: Path, secrets: list[str]) -> list[str]:
+@cache
+def texts(file: Path) -> frozenset[str]:
+    """What stands in a file, as a page and as a raw notebook; each file is read once for all assignments."""
     raw = file.read_bytes().decode("utf-8", errors="ignore")
-    texts = {squeeze(raw), "".join(raw.replace('\\"', '"').replace("\\\\", "\\").split())}
-    return [line for line in secrets if any(line in text for text in texts)]
+    return frozenset((squeeze(raw), "".join(raw.replace('\\"', '"').replace("\\\\", "\\").split())))
+
+
+def leaks(file: Path, secrets: list[str]) -> list[str]:
+    return [line for line in secrets if any(line in text for text in texts(file))]
 
 
 @pytest.fixture(scope="module")

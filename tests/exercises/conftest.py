@@ -1,4 +1,4 @@
-"""The release versions, made once for each session by stock nbgrader."""
+"""Made once for each session by stock nbgrader: the release versions, and one course graded for all students."""
 
 import shutil
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 from tests.book.build import generate
 from tests.exercises.notebooks import ROOT
+from tests.exercises.rounds import Round, grade_all
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +19,9 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "grading", folder / "grading", ignore=lambda *_: ["submitted", "gradebook.db"])
     generate(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def round_of_grading(course: Path, tmp_path_factory: pytest.TempPathFactory) -> Round:
+    """All assignments, handed in by all students and graded in one go, in another copy: `course` stays as it was made."""
+    return grade_all(shutil.copytree(course, tmp_path_factory.mktemp("round") / "course"))

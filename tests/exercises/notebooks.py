@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ def graded(notebook: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade")]
 
 
-def functions(notebook: NotebookNode) -> dict[str, Callable[..., Any]]:
-    """The functions that the notebook defines: its imports and definitions are run, and nothing else of it."""
+@cache
+def functions(path: Path) -> dict[str, Callable[..., Any]]:
+    """The functions that a notebook defines: its imports and definitions are run, and nothing else of it."""
     space: dict[str, Any] = {}
-    for cell in notebook.cells:
+    for cell in read(path).cells:
         if cell.cell_type == "code":
             tree = ast.parse(cell.source)
             tree.body = [n for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom, ast.FunctionDef))]
@@ -34,6 +36,7 @@ def functions(notebook: NotebookNode) -> dict[str, Callable[..., Any]]:
     return {name: value for name, value in space.items() if getattr(value, "__globals__", None) is space}
 
 
+@cache
 def secrets(path: Path) -> list[str]:
     """Every line of a solution or hidden test, without white space, that is long enough to be nobody else's line."""
     regions = [part for cell in read(path).cells for _, part in _REGION.findall(cell.source)]

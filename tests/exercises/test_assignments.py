@@ -11,11 +11,9 @@ from companion.exercises.checking import all_exercises, check, examine, grade
 from tests.exercises import notebooks
 
 SOURCES = notebooks.SOURCES
+TEXTS = {path: path.read_text(encoding="utf-8").replace('\\"', '"') for path in SOURCES}
 CASES = [
-    (path, exercise)
-    for path in SOURCES
-    for exercise in all_exercises().values()
-    if f'"{exercise.id}"' in path.read_text().replace('\\"', '"')
+    (path, exercise) for path in SOURCES for exercise in all_exercises().values() if f'"{exercise.id}"' in TEXTS[path]
 ]
 IDS = [f"{path.stem}-{exercise.id}" for path, exercise in CASES]
 
@@ -65,25 +63,32 @@ def test_the_release_holds_no_solution_and_no_hidden_test(course: Path, path: Pa
     assert not any(cell.get("outputs") for cell in notebooks.read(released(course, path)).cells)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
-def test_no_solution_stands_in_the_package_or_a_lesson(path: Path) -> None:
+@pytest.fixture(scope="module")
+def published() -> dict[Path, str]:
+    """What the package and the lessons say, without white space."""
     book = notebooks.ROOT / "book"
     lessons = [p for p in book.rglob("*.ipynb") if not {"exercises", "assignments"} & set(p.relative_to(book).parts)]
-    for file in [*(notebooks.ROOT / "companion").rglob("*.py"), *lessons]:
-        text = "".join(file.read_text(encoding="utf-8").replace('\\"', '"').split())
+    files = [*(notebooks.ROOT / "companion").rglob("*.py"), *lessons]
+    return {file: "".join(file.read_text(encoding="utf-8").replace('\\"', '"').split()) for file in files}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_no_solution_stands_in_the_package_or_a_lesson(published: dict[Path, str], path: Path) -> None:
+    assert len(published) > 200
+    for file, text in published.items():
         assert not [line for line in notebooks.secrets(path) if line in text], file
 
 
 @pytest.mark.parametrize(("path", "exercise"), CASES, ids=IDS)
 def test_the_reference_scores_full(path: Path, exercise: Any) -> None:
-    answer = notebooks.functions(notebooks.read(path))[function_name(exercise)]
+    answer = notebooks.functions(path)[function_name(exercise)]
     for seed in range(10 if "predict" in exercise.call else 30):
         assert grade(exercise.id, answer, seed=seed) == exercise.points
 
 
 @pytest.mark.parametrize(("path", "exercise"), CASES, ids=IDS)
 def test_the_stub_scores_nothing_and_says_why(course: Path, path: Path, exercise: Any) -> None:
-    stub = notebooks.functions(notebooks.read(released(course, path)))[function_name(exercise)]
+    stub = notebooks.functions(released(course, path))[function_name(exercise)]
     with pytest.raises(NotImplementedError, match="write your answer here"):
         stub(*[None] * stub.__code__.co_argcount)
     first, *rest = examine(exercise.id, stub, 1)
@@ -94,7 +99,7 @@ def test_the_stub_scores_nothing_and_says_why(course: Path, path: Path, exercise
 
 @pytest.mark.parametrize(("path", "exercise"), CASES, ids=IDS)
 def test_a_hard_coded_answer_scores_less_than_full(path: Path, exercise: Any) -> None:
-    right = notebooks.functions(notebooks.read(path))[function_name(exercise)]
+    right = notebooks.functions(path)[function_name(exercise)]
     said: list[Any] = []
 
     def record(*inputs: Any) -> Any:

@@ -1,68 +1,47 @@
 """Stock nbgrader's whole round for every assignment: generate, autograde, feedback, export, by its command line."""
 
-import csv
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbformat import NotebookNode
 
-from tests.book.build import environment
 from tests.exercises import notebooks
+from tests.exercises.rounds import Round, students
 
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.parametrize("path", notebooks.SOURCES, ids=lambda path: path.stem),
+]
 FULL = 100.0
 
 
-def nbgrader(course: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "nbgrader", *arguments]
-    done = subprocess.run(
-        command, cwd=course, env=environment(), capture_output=True, text=True, encoding="utf-8", check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+def test_three_hand_in_and_their_grades_come_out_so(round_of_grading: Round, path: Path) -> None:
+    """All right, every second exercise right, and the stub: cell by cell in the gradebook, and their sums in the export."""
+    name = path.parent.name
+    worth = {
+        cell.metadata.nbgrader.grade_id: cell.metadata.nbgrader.points
+        for cell in notebooks.graded(notebooks.read(path))
+    }
+    for student, right in students(path).items():
+        wanted = {
+            (name, student, cell): (points if cell.removesuffix("-points") in right else 0.0, points)
+            for cell, points in worth.items()
+        }
+        got = {key: value for key, value in round_of_grading.points.items() if key[:2] == (name, student)}
+        assert got == wanted
+        assert round_of_grading.totals[name, student] == (sum(points for points, _ in wanted.values()), FULL)
+    every = [round_of_grading.totals[name, student][0] for student in ("all", "half", "blank")]
+    assert every[0] == FULL > every[1] > every[2] == 0
 
 
-def answer(release: NotebookNode, source: NotebookNode, chosen: set[str]) -> NotebookNode:
-    """The released notebook with the reference's answer in the cells of these grade ids."""
-    right = {cell.metadata.nbgrader.grade_id: cell.source for cell in source.cells if "nbgrader" in cell.metadata}
-    for cell in release.cells:
-        about = cell.metadata.get("nbgrader", {})
-        if about.get("solution") and about.grade_id in chosen:
-            cell.source = right[about.grade_id]
-    return release
+def test_the_feedback_says_what_holds_and_what_is_missing(round_of_grading: Round, path: Path) -> None:
+    page = round_of_grading.course / "grading/feedback/half" / path.parent.name / f"{path.stem}.html"
+    text = page.read_text(encoding="utf-8")
+    assert "is not written yet" in text and "✓" in text
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("path", notebooks.SOURCES, ids=lambda path: path.stem)
-def test_a_whole_round_of_grading(course: Path, path: Path, tmp_path: Path) -> None:
-    """Three hand in: all right, every second exercise right, and the stub; their grades come out so."""
-    course = shutil.copytree(course, tmp_path / "course")
-    name, source = path.parent.name, notebooks.read(path)
-    nbgrader(course, "generate_assignment", name, "--force")  # into the instructor's own gradebook
-    tasks = [
-        cell.metadata.nbgrader.grade_id for cell in source.cells if cell.metadata.get("nbgrader", {}).get("solution")
-    ]
-    points = {cell.metadata.nbgrader.grade_id: cell.metadata.nbgrader.points for cell in notebooks.graded(source)}
-    half = set(tasks[::2])
-    wanted = {"all": FULL, "half": sum(points[f"{task}-points"] for task in half), "blank": 0.0}
-    for student, chosen in (("all", set(tasks)), ("half", half), ("blank", set())):
-        folder = course / "grading/submitted" / student / name
-        folder.mkdir(parents=True)
-        release = notebooks.read(course / "book/assignments" / name / path.name)
-        nbformat.write(answer(release, source, chosen), folder / path.name)
-    nbgrader(course, "autograde", name)
-    nbgrader(course, "generate_feedback", name)
-    nbgrader(course, "export", "--to", str(course / "grades.csv"))
-    with open(course / "grades.csv", encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["assignment"] == name and row["student_id"] in wanted]
-    assert {row["student_id"]: float(row["score"]) for row in rows} == wanted
-    assert {float(row["max_score"]) for row in rows} == {FULL}
-    page = (course / "grading/feedback/half" / name / f"{path.stem}.html").read_text(encoding="utf-8")
-    assert "is not written yet" in page and "✓" in page
-    executed = notebooks.read(course / "grading/autograded/all" / name / path.name)
+def test_right_answers_run_without_an_error_or_a_warning(round_of_grading: Round, path: Path) -> None:
+    executed = notebooks.read(round_of_grading.course / "grading/autograded/all" / path.parent.name / path.name)
     outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
+    assert outputs
     assert not [output for output in outputs if output.output_type == "error"]
     assert not [output for output in outputs if output.get("name") == "stderr"]

@@ -11,4 +11,4 @@ Row = tuple[str, Callable[..., Any], int, str]
 
 def right(assignment: str) -> dict[str, Callable[..., Any]]:
     """The functions of an assignment's source: the references, and what is given with bugs."""
-    return notebooks.functions(notebooks.read(next(path for path in notebooks.SOURCES if path.stem == assignment)))
+    return notebooks.functions(next(path for path in notebooks.SOURCES if path.stem == assignment))

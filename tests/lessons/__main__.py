@@ -43,7 +43,7 @@ def main() -> int:
     parser.add_argument("action", choices=("execute", "smoke", "nbval", "sweep"))
     parser.add_argument("only", nargs="?", default="", help="a part of the lesson's name, such as 3_03")
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds a sweep tries")
-    parser.add_argument("--cell-timeout", type=int, default=300, help="seconds before a cell counts as hanging")
+    parser.add_argument("--cell-timeout", type=int, default=1800, help="seconds before a cell counts as hanging")
     arguments = parser.parse_args()
     paths = notebooks.lessons(arguments.only)
     if arguments.action == "execute":

@@ -25,6 +25,7 @@ from tests.lessons.notebooks import BOOK, ROOT, claims, code_cells, name, read
 
 MEASURED = BOOK / "measured.json"
 RUNS = ROOT / "_build" / "runs.json"
+START_SECONDS = 600  # for a kernel to start, on however busy a machine
 _LOCK = threading.Lock()
 
 
@@ -89,8 +90,9 @@ def execute(path: Path, timeout: int) -> Cost:
     """Run a notebook in place, top to bottom, and store its outputs; it is left as it was if a cell fails."""
     notebook = read(path)
     client = nbclient.NotebookClient(
-        notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
-    )
+        notebook, timeout=timeout, startup_timeout=START_SECONDS, kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+    )  # fmt: skip
     try:
         with measured() as cost:
             client.execute(env=kernel_environment())
@@ -133,7 +135,7 @@ def parametrised(path: Path, seed: int, budget: str, folder: Path, timeout: int)
     cost, output = _run(
         "papermill", str(path), str(target), "-p", "SEED", str(seed), "-p", "BUDGET", budget, "--cwd", str(path.parent),
         "--kernel", "python3", "--no-progress-bar", "--no-request-save-on-cell-execute", "--autosave-cell-every", "0",
-        "--execution-timeout", str(timeout),
+        "--execution-timeout", str(timeout), "--start-timeout", str(START_SECONDS),
     )  # fmt: skip
     if cost is None:
         raise LessonFailed(f"{name(path)}: fails at {budget} with seed {seed}\n{output[-4000:]}")
@@ -145,7 +147,8 @@ def parametrised(path: Path, seed: int, budget: str, folder: Path, timeout: int)
 def nbval(path: Path, timeout: int) -> Cost:
     """Run a notebook again and compare each output with the stored one, except in cells tagged nbval-ignore-output."""
     cost, output = _run(
-        "pytest", "--nbval", "--nbval-current-env", f"--nbval-cell-timeout={timeout}", "-q", "-p", "no:cacheprovider",
+        "pytest", "--nbval", "--nbval-current-env", f"--nbval-cell-timeout={timeout}",
+        f"--nbval-kernel-startup-timeout={START_SECONDS}", "-q", "-p", "no:cacheprovider",
         "-c", str(Path(__file__).parent / "nbval.ini"), "--rootdir", str(ROOT), str(path),
     )  # fmt: skip
     if cost is None:

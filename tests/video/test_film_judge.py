@@ -29,6 +29,42 @@ class TestTruth:
         want = np.stack([np.polyfit(np.arange(7), path[i].numpy(), 1)[0] for i in range(3)])
         torch.testing.assert_close(slopes(path), torch.from_numpy(want).float(), rtol=0, atol=1e-5)
 
+    def test_ink_below_a_tenth_does_not_pull_the_centre(self):
+        film = torch.full((1, 1, 1, 5, 7), -1.0)
+        film[0, 0, 0, 2, 1], film[0, 0, 0, 4, 6] = 1.0, -0.82  # ink 1 and 0.09
+        torch.testing.assert_close(centroids(film)[0, 0], torch.tensor([2.0, 1.0]))
+        film[0, 0, 0, 4, 6] = -0.5  # ink 0.25
+        torch.testing.assert_close(centroids(film)[0, 0], torch.tensor([2.0, 1.0]) + 0.25 / 1.25 * torch.tensor([2, 5]))
+
+    def test_opinions_are_the_mean_of_every_frames(self):
+        """A film cut together from others: no frame counts more, the first included."""
+        films = moving_digits("test", 5).films[:, :, :1].transpose(0, 2)
+        verdict = judge_films(films)
+        alone = torch.cat([judge_films(films[:, :, t : t + 1]).opinions for t in range(5)])
+        assert len(alone.argmax(1).unique()) > 2
+        torch.testing.assert_close(verdict.opinions, alone.mean(0, keepdim=True))
+        assert torch.equal(verdict.digits, alone.mean(0, keepdim=True).argmax(1))
+
+    def test_the_direction_is_that_of_the_first_half(self):
+        """Two steps one way and three steps of twice the length back, in each of the four directions."""
+        films = torch.full((4, 1, 6, 15, 15), -1.0)
+        for way, step in enumerate(((0, -1), (0, 1), (-1, 0), (1, 0))):  # left, right, up, down
+            for t, far in enumerate((0, 1, 2, 0, -2, -4)):
+                films[way, 0, t, 7 + far * step[0], 7 + far * step[1]] = 1.0
+        assert judge_films(films).directions.tolist() == [0, 1, 2, 3]
+        assert judge_films(films[:, :, :2]).directions.tolist() == [0, 1, 2, 3]
+
+    def test_windows_show_fourteen_pixels_twice_as_large(self):
+        """A bright square of 14 pixels fills the window about its middle; beyond the film there is ground."""
+        film = torch.full((1, 1, 1, 20, 24), -1.0)
+        film[..., 3:17, 5:19] = 1.0
+        middle = torch.tensor([[[9.5, 11.5]]])
+        seen = windows(film, middle)
+        assert torch.equal(seen[..., 1:-1, 1:-1], torch.ones(1, 1, 26, 26))
+        assert torch.equal(windows(film, middle + 40), torch.full((1, 1, 28, 28), -1.0))
+        edge = windows(film, middle + torch.tensor([7.0, 0.0]))  # half of it above, the ground below
+        assert torch.equal(edge[0, 0, 1:13, 1:-1], torch.ones(12, 26)) and edge[0, 0, 16:].max() == -1
+
     def test_windows_follow_the_digit(self):
         """A digit in free motion looks the same in all its windows."""
         films = moving_digits("test", 60, frames=4, height=20, width=24)

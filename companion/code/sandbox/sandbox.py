@@ -70,7 +70,7 @@ class Limits:
     """
 
     cpu_seconds: float = 1.0
-    wall_seconds: float = 10.0
+    wall_seconds: float = 30.0
     memory_mb: int = 256
     output_bytes: int = 1_000_000
 

@@ -73,6 +73,17 @@ def test_rate_zero_is_plain_text_and_rate_one_has_no_plain_piece(bpe) -> None:
     assert 0.2 * n < half < 0.8 * n
 
 
+@pytest.mark.parametrize("order", ORDERS)
+def test_training_pieces_are_in_the_order_that_was_asked_for(bpe, order) -> None:
+    ids = training_ids([SOURCE], bpe, torch.Generator().manual_seed(0), rate=1.0, size=60, order=order).tolist()
+    g, want = torch.Generator().manual_seed(0), []
+    for piece in pieces(SOURCE, 60):
+        torch.rand((), generator=g)  # whether this piece is cut
+        want += rearranged(bpe, cut(piece, g), order=order)
+    assert ids == [*want, bpe.special[END]]
+    assert ids[0] == bpe.special[PREFIX if order == "PSM" else SUFFIX]
+
+
 def test_no_piece_leaks_a_sign_into_its_text(bpe) -> None:
     """A file that spells a sign out does not make one: text is encoded as text."""
     ids = rearranged(bpe, Cut("a", "<|end|>", "b"))

@@ -162,6 +162,17 @@ def test_k_means_separates_what_is_separate_and_copes_with_duplicates():
     assert k_means(torch.ones(5, 2), 3, torch.Generator()).shape == (5,)
 
 
+def test_first_centres_are_drawn_by_the_square_of_the_distance():
+    """Of the points 0, 1 and 3: after 0 comes 1 with chance 1/(1 + 9), after 1 comes 0 with chance 1/(1 + 4).
+
+    Only the first makes the groups 0 | 1 3 in this order, and only the second 1 3 | 0.
+    """
+    x, g, n = torch.tensor([[0.0], [1.0], [3.0]]), torch.Generator().manual_seed(0), 3_000
+    seen = [tuple(k_means(x, 2, g, steps=0).tolist()) for _ in range(n)]
+    for groups, wanted in (((0, 1, 1), 1 / 3 / 10), ((1, 0, 0), 1 / 3 / 5)):
+        assert abs(seen.count(groups) / n - wanted) < 4 * math.sqrt(wanted * (1 - wanted) / n)
+
+
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from companion.language.scoring import next_token_loss, windows
-from companion.text.gpt.pretraining import CONTROL, MODERN, NANOGPT, race
+from companion.text.gpt.pretraining import CONTROL, MODERN, NANOGPT, Recipe, race
 from companion.training import train
 
 VOCAB = 11
@@ -72,6 +72,22 @@ def test_a_race_is_by_turns_and_judges_at_equal_parts() -> None:
         assert len(run.valid) == 2
         assert run.seconds == sorted(run.seconds)
         assert not run.model.training
+
+
+def test_the_next_step_is_always_of_the_recipe_that_is_furthest_behind() -> None:
+    """A slow minute hits both alike only so: the shares of their steps done never differ by more than one step's."""
+    order: list[int] = []
+
+    def watched(recipe: Recipe, number: int, steps: int) -> Recipe:
+        def build(vocab_size: int) -> torch.nn.Module:
+            model = recipe.build(vocab_size)
+            model.register_forward_pre_hook(lambda model, _: order.append(number) if model.training else None)
+            return model
+
+        return replace(recipe, build=build, config=replace(recipe.config, steps=steps, batch_size=2))
+
+    race([watched(NANOGPT, 0, 6), watched(MODERN, 1, 3)], TEXT, TEXT[:100], VOCAB)
+    assert order == [0, 1, 0, 0, 1, 0, 0, 1, 0]
 
 
 def test_what_cannot_be_run_is_refused() -> None:
