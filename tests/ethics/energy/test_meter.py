@@ -1,4 +1,4 @@
-"""Energy: the algebra of units, the counters, parity with codecarbon, the published numbers against each other."""
+"""Energy: the algebra of units, the counters, parity with codecarbon."""
 
 import time
 from pathlib import Path
@@ -8,7 +8,6 @@ import torch
 
 from companion.data.energy_mix import grid
 from companion.ethics.energy.meter import Counter, Energy, Meter, counters
-from companion.ethics.energy.published import TASKS, TRAININGS
 from companion.scaling.flops import count_flops, six_nd
 from companion.text.llama import Llama, LlamaConfig
 
@@ -37,30 +36,6 @@ def test_parity_with_codecarbons_units_and_grid() -> None:
     place = GeoMetadata(country_iso_code="DEU", country_name="Germany", region=None)
     kilograms = Emissions(DataSource()).get_private_infra_emissions(theirs, place)
     assert mine.grams(grid("DEU").grams_per_kwh) == pytest.approx(1000 * kilograms, rel=1e-6)
-
-
-def test_pue_is_applied_once() -> None:
-    """The mistake: 1,287 MWh of GPT-3 contain the building. With the grid that they imply, PUE once more gives too much."""
-    gpt3 = TRAININGS[0]
-    assert gpt3.energy.grams(gpt3.grams_per_kwh) / 1e6 == pytest.approx(552)
-    assert gpt3.energy.grams(gpt3.grams_per_kwh, pue=1.1) / 1e6 == pytest.approx(552 * 1.1)
-    with pytest.raises(ValueError, match="pue"):
-        gpt3.energy.grams(429, pue=0.9)
-
-
-def test_per_thousand_is_not_per_item() -> None:
-    """The mistake: 47 watt-hours for a thousand texts, read as 47 for one."""
-    found = {task.name: task.watt_hours_per_item for task in TASKS}
-    assert found["write a text"] == pytest.approx(0.047)
-    assert found["draw an image"] == pytest.approx(2.907)
-    assert found["answer a prompt (Gemini)"] == pytest.approx(0.24)
-
-
-def test_blooms_published_numbers_agree() -> None:
-    """1,082,990 hours at 400 watts are the published energy; the implied grid is France's."""
-    bloom = TRAININGS[1]
-    assert bloom.energy.kwh == pytest.approx(1_082_990 * 0.4, rel=1e-5)
-    assert bloom.grams_per_kwh == pytest.approx(grid("FRA").grams_per_kwh, rel=0.05)
 
 
 def test_six_nd_against_the_counted_operations() -> None:
