@@ -1,7 +1,7 @@
 """What Sphinx makes from the course's own files: tables of lessons, of runs and of versions, and links from the API.
 
 Directives: ``lesson-table``, ``run-table``, ``claim-table``, ``bench-table``, ``quality-table``,
-``version-table``, ``api-rooms``.
+``mutant-table``, ``version-table``, ``api-rooms``.
 Each function of the API gets a line that names the lessons in which it is taught, found in the lessons' imports.
 """
 
@@ -81,6 +81,12 @@ class Generated(SphinxDirective):
         lines = StringList(self.text().splitlines(), source=self.env.doc2path(self.env.docname))
         self.state.nested_parse(lines, 0, holder, match_titles=True)
         return holder.children
+
+
+def code(line: str) -> str:
+    """A line of a diff in a cell of a table: bars would end the cell, and backquotes the code."""
+    sign, text = line[0], line[1:].strip().replace("|", "\\|")
+    return f"``{sign} {text} ``" if "`" in text else f"`{sign} {text}`"
 
 
 def rows(header: list[str], body: list[list[str]]) -> str:
@@ -171,6 +177,38 @@ class QualityTable(Generated):
             for row in table_of(BOOK / "benchmarks.json").get("quality", [])
         ]
         return rows(["Work", "Against", "Nats here", "Nats there", "Lower by", "Range", "Here", "There", "Goal"], body)
+
+
+class MutantTable(Generated):
+    """How many of the package's mutants the tests notice, room by room, and those that they do not."""
+
+    def text(self) -> str:
+        kept = table_of(BOOK / "mutants.json")
+        if not kept:
+            return "Not yet run."
+        rates = [
+            [
+                f"**{room}**" if room == "all" else f"`{room}`",
+                str(row["mutants"]),
+                f"{row['killed'] / row['mutants']:.0%}",
+            ]
+            for room, row in kept["rooms"].items()
+        ]
+        survivors = [
+            [f"`{row['path']}:{row['line']}`", "<br>".join(map(code, row["diff"].splitlines())), row["why"]]
+            for row in kept["survivors"]
+        ]
+        return "\n".join(
+            [
+                f"Last run: {kept['run']}, seed {kept['seed']}.",
+                "",
+                rows(["Room", "Mutants", "Noticed"], rates),
+                "",
+                ":::{dropdown} Those that survived",
+                rows(["Place", "Change", "Why"], survivors),
+                ":::",
+            ]
+        )
 
 
 class VersionTable(Generated):
@@ -278,6 +316,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("claim-table", ClaimTable)
     app.add_directive("bench-table", BenchTable)
     app.add_directive("quality-table", QualityTable)
+    app.add_directive("mutant-table", MutantTable)
     app.add_directive("version-table", VersionTable)
     app.add_directive("api-rooms", ApiRooms)
     app.connect("autodoc-process-docstring", as_restructured_text)

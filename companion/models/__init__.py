@@ -1,6 +1,6 @@
 """How the shipped weights were trained: one module each, run by ``python -m companion train NAME``.
 
-A recipe trains at most twenty minutes on two cores, can be stopped and resumed, and measures what it made; `make_weights`
+A recipe trains at most ninety minutes on two cores, can be stopped and resumed, and measures what it made; `make_weights`
 writes the weights and their card (`companion.weights`).
 """
 
@@ -29,7 +29,8 @@ class Recipe:
         build: makes the untrained model.
         train: ``train(model, seed, smoke, checkpoint)`` trains it and returns the model to ship (averaged weights, say), in
             seconds if ``smoke``; it saves to and resumes from the file ``checkpoint``.
-        measure: the quality of a trained model, each number by its name; the same in every call, in at most a minute.
+        measure: ``measure(model, smoke=False)``: the quality of a trained model, each number by its name; the same in every
+            call, in at most a minute; of a few examples if ``smoke``.
         seed: of the shipped weights.
     """
 
@@ -38,7 +39,7 @@ class Recipe:
     data: str
     build: Callable[[], nn.Module]
     train: Callable[[nn.Module, int, bool, Path], nn.Module]
-    measure: Callable[[nn.Module], dict[str, float]]
+    measure: Callable[..., dict[str, float]]
     seed: int = 0
 
 
@@ -90,7 +91,7 @@ def make_weights(
         data=recipe.data,
         seed=seed,
         seconds=seconds,
-        quality={key: round(float(value), 4) for key, value in recipe.measure(shipped).items()},
+        quality={key: round(float(value), 4) for key, value in recipe.measure(shipped, smoke=smoke).items()},
         **({} if folder is None else {"folder": folder}),
     )
     checkpoint.unlink(missing_ok=True)

@@ -55,9 +55,11 @@ def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Mod
     return train(model, next_token_loss, windows(ids, CONTEXT + 1), config, checkpoint=checkpoint).model
 
 
-def _measure(model: nn.Module) -> dict[str, float]:
+def _measure(model: nn.Module, smoke: bool = False) -> dict[str, float]:
     """Bits a character on the first 200,000 characters of the validation modules, and on a package of other authors."""
     texts = {"valid": standard_library("valid").text[:200_000], "more_itertools": more_itertools().text}
+    if smoke:
+        texts = {name: text[:2_000] for name, text in texts.items()}
     quality = {}
     for name, text in texts.items():
         ids = torch.tensor(tokenizer().encode(text))

@@ -40,12 +40,12 @@ def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Mod
     return train(model, _loss, (data.images, data.labels), config, checkpoint=checkpoint).model
 
 
-def _measure(model: nn.Module) -> dict[str, float]:
-    labels = torch.arange(500) % 10
+def _measure(model: nn.Module, smoke: bool = False) -> dict[str, float]:
+    labels, steps = torch.arange(20 if smoke else 500) % 10, 2 if smoke else 20
     real = digits("train").images
     numbers = {}
     for scale in (1.0, 2.0):
-        images = draw_digits(model, labels, torch.Generator().manual_seed(1), scale=scale, steps=20)
+        images = draw_digits(model, labels, torch.Generator().manual_seed(1), scale=scale, steps=steps)
         numbers[f"recognised_w{scale:g}"] = float(recognised(images, labels).float().mean())
         numbers[f"cnn_fid_w{scale:g}"] = cnn_fid(images, real)
     return numbers

@@ -52,9 +52,9 @@ def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Mod
     return train(model, next_token_loss, windows(ids, CONTEXT + 1), config, checkpoint=checkpoint).model
 
 
-def _measure(model: nn.Module) -> dict[str, float]:
+def _measure(model: nn.Module, smoke: bool = False) -> dict[str, float]:
     """Nats a token and bits a character on the validation plays."""
-    text = shakespeare("valid").text
+    text = shakespeare("valid", limit=2_000 if smoke else None).text
     ids = torch.tensor(tokenizer().encode(text))
     nats = mean_nats(model, ids)
     return {"nats_per_token_valid": nats, "bits_per_character_valid": nats * (len(ids) - 1) / len(text) / math.log(2)}

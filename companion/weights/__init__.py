@@ -18,7 +18,7 @@ from torch import nn
 from companion.validate import check_choice
 
 _FOLDER = Path(__file__).parent
-LARGEST = 3_000_000  # bytes of one file
+LARGEST = 6_000_000  # bytes of one file
 Model = TypeVar("Model", bound=nn.Module)
 
 

@@ -10,6 +10,7 @@ from packaging.utils import canonicalize_name
 
 import companion
 from tests.book.lock import LOCK, ROOT
+from tests.lessons import notebooks
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PINS = [Requirement(line) for line in LOCK.read_text(encoding="utf-8").splitlines()]
@@ -44,16 +45,44 @@ def test_conda_installs_the_lock_and_the_package() -> None:
     assert PROJECT["requires-python"] == ">=3.11"
 
 
-def test_workflows_use_the_commands_of_the_makefile() -> None:
-    """On Windows, where there is no make, the workflow runs what `make test` runs, in its order."""
+def recipe(target: str) -> list[str]:
+    """What the Makefile runs for a target, its short names written out."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    windows = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text(encoding="utf-8"))["jobs"]["windows"]
-    run = [step["run"] for step in windows["steps"] if "run" in step]
-    recipe = re.search(r"^test:.*\n((?:\t.+\n)+)", makefile, re.M)[1]
-    recipe = recipe.replace("$(BIN)/", "").replace("$(RUNNER)", "python -m tests.lessons")
-    recipe = recipe.replace("$(MAKE) book", "python -m tests.book.build")
-    commands = [line.strip() for line in recipe.splitlines()]
-    assert [command for command in run if command in commands] == commands
+    lines = re.search(rf"^{target}:.*\n((?:\t.+\n)+)", makefile, re.M)[1]
+    for _ in range(2):  # a short name may stand for others
+        for name, meaning in re.findall(r"^(\w+) := (.+)$", makefile, re.M):
+            lines = lines.replace(f"$({name})", meaning)
+    return [line.strip().replace(".venv/bin/", "") for line in lines.splitlines()]
+
+
+def steps(workflow: str) -> dict[str, list[str]]:
+    """The commands of each job."""
+    jobs = yaml.safe_load((ROOT / f".github/workflows/{workflow}.yml").read_text(encoding="utf-8"))["jobs"]
+    return {name: [step["run"] for step in job["steps"] if "run" in step] for name, job in jobs.items()}
+
+
+def test_the_jobs_together_run_what_make_test_runs() -> None:
+    assert recipe("test") == ["$(MAKE) test-units", "$(MAKE) test-lessons", "$(MAKE) test-book"]  # and lint before
+    jobs = steps("test")
+    assert jobs["lint"][0] == "make lint PYTHON=python"
+    for part, only in (("units", ""), ("lessons", " ONLY=${{ matrix.chapter }}"), ("book", "")):
+        assert jobs[part] == [f"make test-{part} PYTHON=python{only}"]
+    assert (ROOT / ".ci/run").read_text(encoding="utf-8").rstrip().endswith("make test")
+
+
+def test_windows_where_there_is_no_make_runs_the_same_commands() -> None:
+    jobs = steps("test")
+    for part in ("units", "lessons", "book"):
+        wanted = [line.replace("$(ONLY)", "${{ matrix.chapter }}") for line in recipe(f"test-{part}")]
+        wanted = [*(recipe("book") if part == "book" else []), *wanted]
+        assert jobs[f"windows-{part}"][2:] == wanted
+
+
+def test_there_is_a_job_for_each_chapter() -> None:
+    jobs = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text(encoding="utf-8"))["jobs"]
+    chapters = sorted({notebooks.name(path)[:4] for path in notebooks.lessons()})
+    for job in ("lessons", "windows-lessons"):
+        assert jobs[job]["strategy"]["matrix"]["chapter"] == chapters
 
 
 def test_version_and_licence_are_said_once_and_the_same() -> None:

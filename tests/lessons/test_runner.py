@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 from tests.lessons import notebooks, running
-from tests.lessons.__main__ import LIMITS, _within
+from tests.lessons.__main__ import LIMITS, _within, seconds_allowed
 
 HANGS = 600  # seconds: far above what a cell takes here on a busy machine
 PARAMETERS = 'from companion.lesson import claim, setup\n\nSEED = 0\nBUDGET = "laptop"'
@@ -133,6 +133,12 @@ def test_a_lesson_over_its_limit_is_an_error(book: Path) -> None:
     with pytest.raises(running.LessonFailed, match="took 1501 MB, wanted at most 1500 MB"):
         _within("smoke", path, large)
     assert _within("smoke", path, running.Cost(99, 1400, 14)).seconds == 99  # waiting for others is no fault
+
+
+def test_what_a_lesson_may_take() -> None:
+    assert [seconds_allowed(action, "3_06_image/none") for action in LIMITS] == [15, 90]
+    assert [seconds_allowed(action, "3_06_image/ddpm") for action in LIMITS] == [15, 120]
+    assert [seconds_allowed(action, "3_02_history/eras") for action in LIMITS] == [15, 180]
 
 
 def test_memory_of_a_child_is_seen() -> None:

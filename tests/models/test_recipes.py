@@ -12,7 +12,8 @@ from tests.conftest import rejects
 
 RECIPES = all_recipes()
 FOLDER = Path(weights.__file__).parent
-LARGEST_IN_ALL = 24_000_000
+LARGEST_IN_ALL = 48_000_000
+LONGEST = 90 * 60  # seconds on two cores
 
 
 def test_every_recipe_has_its_weights_and_every_weights_their_recipe() -> None:
@@ -32,7 +33,7 @@ def test_the_card_says_what_the_recipe_says(name: str) -> None:
     card, recipe = weights.card(name), RECIPES[name]
     assert (card.name, card.about, card.data, card.seed) == (name, recipe.about, recipe.data, recipe.seed)
     assert recipe.name == name
-    assert card.seconds <= 40 * 60  # of one core: twenty minutes on two
+    assert card.seconds <= 2 * LONGEST  # the card counts those of one core
     assert card.parameters == sum(p.numel() for p in recipe.build().parameters())
 
 
@@ -50,6 +51,7 @@ def test_the_shipped_weights_are_as_good_as_the_card_says(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_each_recipe_runs_through(name: str, tmp_path: Path) -> None:
+    """Every step of it, on a few examples; the test above measures the shipped weights on all."""
     shipped = (FOLDER / f"{name}.safetensors").read_bytes()
     card = make_weights(name, smoke=True, folder=tmp_path / "made", checkpoint=tmp_path / "state" / "checkpoint")
     assert card.quality.keys() == weights.card(name).quality.keys()

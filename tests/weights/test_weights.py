@@ -75,7 +75,7 @@ def test_what_16_bits_or_the_limit_cannot_hold_is_refused_and_nothing_is_written
     with rejects("16 bits"):
         weights.save_weights(model, **ABOUT, folder=folder)
     with rejects("at most"):
-        weights.save_weights(nn.Linear(2_000, 1_000), **ABOUT, folder=folder)
+        weights.save_weights(nn.Linear(2_000, 2_000), **ABOUT, folder=folder)
     assert not [*folder.iterdir()]
 
 
