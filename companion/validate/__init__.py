@@ -10,6 +10,7 @@ from companion.validate.contract import Finite, checked
 from companion.validate.shapes import check_shapes
 from companion.validate.values import (
     Count,
+    NonNegative,
     Positive,
     Range,
     Share,
@@ -23,6 +24,7 @@ from companion.validate.values import (
 __all__ = [
     "Count",
     "Finite",
+    "NonNegative",
     "Positive",
     "Range",
     "Share",

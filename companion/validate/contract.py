@@ -34,7 +34,7 @@ def checked(item: F) -> F:
     - Tensors: ``Float[Tensor, "*batch n {self.width}"] | None``. Type, dtype, number of axes, sizes; an empty axis is
       refused. Braces hold an expression of the arguments; ``"n dims={len(self.mean)}"`` gives the size a name. `Finite`
       and `Range` look at the values too.
-    - Numbers: ``int`` and ``float`` take those of numpy as well; `Count`, `Positive`, `Share` and `Range` bound them.
+    - Numbers: ``int`` and ``float`` take those of numpy as well; `Range` bounds them: `Count`, `Positive`, `Share`, ….
     - Everything else as beartype reads it; ``Literal["a", "b"]`` lists the choices. Of a list it looks at one element.
 
     What is not annotated, has its default value or is caught by ``*args`` is not checked, nor is what is returned. A call
@@ -104,7 +104,10 @@ class _Contract:
         key = (*given, *map(_kind, given.values()))
         if self.expressions:
             scope = self.defaults | given
-            key += tuple([eval(code, scope) for code in self.expressions])
+            try:
+                key += tuple([eval(code, scope) for code in self.expressions])
+            except (AttributeError, IndexError, TypeError):  # an argument of a wrong type: `_check_types` will say so
+                key += (_ANY,)
         if key not in self.met:
             self._check_types(given)
             if _ANY not in key:
@@ -147,7 +150,7 @@ _DTYPES = {
     "Float": "a floating-point tensor; convert it with .float()",
     "Finite": "a floating-point tensor; convert it with .float()",
     "Int": "a tensor of integers; convert it with .long()",
-    "Bool": "a tensor of true and false; convert it with .bool()",
+    "Bool": "a tensor of true and false (torch.bool); convert it with .bool()",
 }
 
 
@@ -180,7 +183,7 @@ def _resolved(array: Any, scope: dict[str, Any]) -> Any:
     return array.dtype[array.array_type, eval(f"f'{named}'", dict(scope))]
 
 
-def _tensor_problem(name: str, value: Any, array: Any, sizes: dict[str, Any]) -> str | None:
+def _tensor_problem(name: str, value: Any, array: Any, sizes: dict[str, tuple[Any, str]]) -> str | None:
     """None if jaxtyping takes the value for the annotation and no axis is empty; else what is wrong, in words."""
     kind = "torch.Tensor" if array.array_type is Tensor else array.array_type.__name__
     if not isinstance(value, array.array_type):

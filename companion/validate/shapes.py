@@ -14,17 +14,17 @@ def check_shapes(**tensors: tuple[Any, str]) -> dict[str, int]:
     Raises:
         ValueError: a tensor is not a tensor, has another number of axes, another size, or an empty axis.
     """
-    sizes: dict[str, int] = {}
+    sizes: dict[str, tuple[int, str]] = {}
     for name, (value, shape) in tensors.items():
         if not isinstance(value, Tensor):
             raise ValueError(f"{name}: got {type(value).__name__}, wanted a torch.Tensor of shape ({shape})")
         if problem := shape_problem(name, tuple(value.shape), shape, sizes):
             raise ValueError(problem)
-    return sizes
+    return {axis: size for axis, (size, _) in sizes.items()}
 
 
-def shape_problem(name: str, got: tuple[int, ...], shape: str, sizes: dict[str, Any]) -> str | None:
-    """What is wrong with a shape, in words; the sizes of the axes that are named for the first time are noted."""
+def shape_problem(name: str, got: tuple[int, ...], shape: str, sizes: dict[str, tuple[Any, str]]) -> str | None:
+    """What is wrong with a shape, in words; the size of an axis that is named for the first time is noted, and where."""
     axes, places = shape.split(), list(got)
     dots = next((i for i, axis in enumerate(axes) if axis == "..." or axis[0] == "*"), None)
     least = len(axes) - (dots is not None)
@@ -39,11 +39,12 @@ def shape_problem(name: str, got: tuple[int, ...], shape: str, sizes: dict[str, 
     for axis, size in zip(axes, places, strict=True):
         label, _, value = axis.lstrip("*").rpartition("=")
         if value.isdigit():
-            want = int(value)
+            want, where = int(value), name
         elif value.isidentifier() and value[0] != "_":
-            want = sizes.setdefault(value, size)
+            want, where = sizes.setdefault(value, (size, name))
         else:
             continue
         if size != want:
-            return f"{name}: got shape {got}, wanted ({shape}) with {label or value} = {want}, not {size}"
+            source = f" ({label or value} = {want} in {where})" if where != name else ""
+            return f"{name}: got shape {got}, wanted ({shape}) with {label or value} = {want}, not {size}{source}"
     return None

