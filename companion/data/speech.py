@@ -15,7 +15,7 @@ from torch import Tensor
 from companion.data.carriers import MissingCarrier, carrier_folder, check_digest
 from companion.data.sets import AudioSet
 from companion.data.splits import split_indices
-from companion.validate import check_float, check_number, check_shapes
+from companion.validate import Finite, check_number, checked
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 RATE = 8_000  # samples per second, as on a telephone
@@ -75,7 +75,8 @@ def spoken_digits(split: str = "train", *, limit: int | None = None) -> AudioSet
     )
 
 
-def resample(wave: Float[Tensor, " n"], rate: int, wanted: int) -> Float[Tensor, " m"]:
+@checked
+def resample(wave: Finite[Tensor, " n"], rate: int, wanted: int) -> Float[Tensor, " m"]:
     """Change the sampling rate by cutting or padding the spectrum: exact for what both rates can hold.
 
     The wave is padded with silence until both lengths are whole numbers.
@@ -83,8 +84,6 @@ def resample(wave: Float[Tensor, " n"], rate: int, wanted: int) -> Float[Tensor,
     Raises:
         ValueError: not one wave of finite floats, or a rate that is not above 0.
     """
-    check_shapes(wave=(wave, "n"))
-    check_float(wave=wave)
     check_number("rate", rate, low=0, open_low=True)
     check_number("wanted", wanted, low=0, open_low=True)
     common = np.gcd(rate, wanted)

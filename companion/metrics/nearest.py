@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from companion.validate import check_count, check_float, check_number, check_shapes
+from companion.validate import Count, Finite, NonNegative, check_count, checked
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,16 @@ class Neighbours:
     """The k nearest references of each query, nearest first.
 
     Attributes:
-        distance: Euclidean, shape (queries, k).
-        index: places among the references, shape (queries, k).
+        distance: Euclidean.
+        index: places among the references.
     """
 
     distance: Float[Tensor, "queries k"]
     index: Int[Tensor, "queries k"]
 
 
-def nearest(queries: Float[Tensor, "n ..."], references: Float[Tensor, "m ..."], k: int = 1) -> Neighbours:
+@checked
+def nearest(queries: Finite[Tensor, "n ..."], references: Finite[Tensor, "m ..."], k: int = 1) -> Neighbours:
     """The k nearest references of each query by Euclidean distance over all the other axes.
 
     Args:
@@ -47,7 +48,6 @@ def nearest(queries: Float[Tensor, "n ..."], references: Float[Tensor, "m ..."],
     Raises:
         ValueError: shapes that differ, an empty set, k outside 1 to m, values that are not finite.
     """
-    check_float(queries=queries, references=references)
     if queries.ndim < 2 or queries.shape[1:] != references.shape[1:] or not len(queries) or not len(references):
         raise ValueError(
             f"queries and references: got shapes {tuple(queries.shape)} and {tuple(references.shape)}, wanted (n, ...) and "
@@ -66,7 +66,7 @@ class CopyingTest:
 
     Attributes:
         share: the share of samples that lie nearer to a training example than to any held-out one.
-        null: the share under random swaps of the two halves, shape (permutations).
+        null: the share under each random swap of the two halves.
         p_value: the chance of a share at least this large if training left no trace; at least 1/(permutations + 1).
     """
 
@@ -75,12 +75,13 @@ class CopyingTest:
     p_value: float
 
 
+@checked
 def copying_test(
     samples: Float[Tensor, "n ..."],
     train: Float[Tensor, "m ..."],
     held_out: Float[Tensor, "m ..."],
     generator: torch.Generator,
-    permutations: int = 999,
+    permutations: Count = 999,
 ) -> CopyingTest:
     """Do samples lie closer to the training set than to held-out data of the same kind?
 
@@ -94,11 +95,6 @@ def copying_test(
     Raises:
         ValueError: two sets of different sizes: the larger would hold the nearest neighbour more often by its size alone.
     """
-    check_count("permutations", permutations)
-    if len(train) != len(held_out):
-        raise ValueError(
-            f"train and held_out: got {len(train)} and {len(held_out)} examples, wanted two sets of one size; cut the larger"
-        )
     pool = torch.cat([train, held_out])
     hits = torch.bincount(nearest(samples, pool).index[:, 0], minlength=len(pool)).double()
     share = float(hits[: len(train)].sum()) / len(samples)
@@ -109,6 +105,7 @@ def copying_test(
     return CopyingTest(share, null, p_value)
 
 
+@checked
 def null_spread(hits: Int[Tensor, "pool"], train: int) -> float:
     r"""The standard deviation of the share under random relabelling, in closed form (eq-memorization-null).
 
@@ -119,7 +116,7 @@ def null_spread(hits: Int[Tensor, "pool"], train: int) -> float:
         hits: how many samples are nearest to each pooled example.
         train: N, how many of them are called training examples.
     """
-    pool = check_shapes(hits=(hits, "pool"))["pool"]
+    pool = len(hits)
     check_count("train", train, high=pool - 1)
     h = hits.double()
     n = h.sum()
@@ -129,8 +126,9 @@ def null_spread(hits: Int[Tensor, "pool"], train: int) -> float:
     return math.sqrt(max(0.0, float(spread))) / float(n)
 
 
+@checked
 def extracted(
-    samples: Float[Tensor, "n ..."], references: Float[Tensor, "m ..."], threshold: float
+    samples: Float[Tensor, "n ..."], references: Float[Tensor, "m ..."], threshold: NonNegative
 ) -> Bool[Tensor, "m"]:
     """Which references some sample reproduces: its nearest neighbour among them lies within the threshold.
 
@@ -139,7 +137,6 @@ def extracted(
         references: the training examples.
         threshold: a distance; `nearest` of real data among real data says what is unusually close.
     """
-    check_number("threshold", threshold, low=0)
     found = nearest(samples, references)
     within = found.distance[:, 0] <= threshold
     hit = torch.zeros(len(references), dtype=torch.bool)

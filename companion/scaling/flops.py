@@ -13,36 +13,37 @@ Sources: Kaplan et al., "Scaling Laws for Neural Language Models", 2020, arXiv:2
 embeddings); Hoffmann et al., 2022, arXiv:2203.15556, appendix F (an exact count, embeddings included).
 """
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from companion.text.llama import LlamaConfig
-from companion.validate import check_count, check_number
+from companion.validate import Count, NonNegative, Range, checked
 
 __all__ = ["count_flops", "decoder_flops", "six_nd", "training_flops"]
 
 
-def six_nd(parameters: float, tokens: float) -> float:
+@checked
+def six_nd(parameters: NonNegative, tokens: NonNegative) -> float:
     """C = 6 N D, the operations of a training (eq-laws-six)."""
-    check_number("parameters", parameters, low=0)
-    check_number("tokens", tokens, low=0)
     return 6.0 * parameters * tokens
 
 
-def decoder_flops(config: LlamaConfig, *, context: int | None = None) -> int:
+@checked
+def decoder_flops(config: LlamaConfig, *, context: Count | None = None) -> int:
     """Operations of one forward pass for one token of a text of ``context`` tokens (eq-laws-flops)."""
     n = config.context if context is None else context
-    check_count("context", n)
     w, kv_width = config.width, config.width // config.heads * config.kv_heads
     projections = (2 + config.gated_attention) * w * w + 2 * w * kv_width  # q, out and perhaps a gate; k and v
     layer = projections + 3 * w * config.hidden + 2 * n * w
     return 2 * (config.layers * layer + w * config.vocab_size)
 
 
-def training_flops(config: LlamaConfig, tokens: int, *, context: int | None = None) -> int:
+@checked
+def training_flops(config: LlamaConfig, tokens: Annotated[int, Range(0)], *, context: int | None = None) -> int:
     """Operations of a training on ``tokens`` tokens: three forward passes' worth for each."""
-    check_count("tokens", tokens, low=0)
     return 3 * tokens * decoder_flops(config, context=context)
 
 

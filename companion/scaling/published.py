@@ -15,15 +15,15 @@ uses (``parameters``) and with all of them (``stored``).
 import datetime
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from companion.scaling.flops import six_nd
-from companion.validate import check_choice, check_number
+from companion.validate import Positive, check_choice, checked
 
 __all__ = ["MODELS", "Model", "model"]
 
-ORIGINS = ("published", "estimate", "derived")
 
-
+@checked
 @dataclass(frozen=True)
 class Model:
     """One trained model.
@@ -33,7 +33,7 @@ class Model:
         organisation: who trained it.
         month: of its paper or announcement, ``"2020-05"``.
         compute: operations of the training run.
-        origin: where ``compute`` comes from: ``"published"``, ``"estimate"`` or ``"derived"``.
+        origin: where ``compute`` comes from.
         sources: keys of the bibliography.
         parameters: N, those that one token uses.
         stored: all parameters, where they are more than ``parameters``.
@@ -44,23 +44,17 @@ class Model:
     name: str
     organisation: str
     month: str
-    compute: float
-    origin: str
+    compute: Positive
+    origin: Literal["published", "estimate", "derived"]
     sources: tuple[str, ...]
-    parameters: float | None = None
-    stored: float | None = None
-    tokens: float | None = None
-    dollars: float | None = None
+    parameters: Positive | None = None
+    stored: Positive | None = None
+    tokens: Positive | None = None
+    dollars: Positive | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", self.month):
             raise ValueError(f"month: got {self.month!r}, wanted one such as '2020-05'")
-        check_choice("origin", self.origin, ORIGINS)
-        check_number("compute", self.compute, low=0, open_low=True)
-        for name in ("parameters", "stored", "tokens", "dollars"):
-            value = getattr(self, name)
-            if value is not None:
-                check_number(name, value, low=0, open_low=True)
         if self.stored is not None and (self.parameters is None or self.stored < self.parameters):
             raise ValueError(f"stored: got {self.stored:g}, wanted at least the parameters, {self.parameters}")
         if not self.sources:

@@ -167,7 +167,7 @@ def test_bad_input():
         (lambda: checkerboard(side=1), "side: got 1"),
         (lambda: ring().mixture.smoothed(-1.0), "sigma: got -1.0"),
         (lambda: ring().mixture.scaled(0.0), "factor: got 0.0"),
-        (lambda: ring().mixture.log_prob(torch.zeros(4, 3)), "means: got shape"),
+        (lambda: ring().mixture.log_prob(torch.zeros(4, 3)), r"x: got shape \(4, 3\), wanted \(n d=2\)"),
         (lambda: ring().mixture.score(torch.zeros(0, 2)), "x: got shape"),
         (lambda: Mixture(torch.zeros(2, 2), 1.0, torch.tensor([0.5, 0.6])), "weights: got"),
         (lambda: Mixture(torch.zeros(2, 2), 1.0, torch.ones(3) / 3), "weights: got shape"),

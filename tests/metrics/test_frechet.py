@@ -90,7 +90,7 @@ def test_bad_input():
         (lambda: frechet_distance(good[0], good), "a: got shape"),
         (lambda: frechet_distance(good[:1], good), "features: got 1 example"),
         (lambda: frechet_distance(good, torch.full((4, 3), float("nan"))), "features: got 12 values"),
-        (lambda: frechet_distance(good.long(), good), "features: got torch.int64"),
+        (lambda: frechet_distance(good.long(), good), "a: got torch.int64"),
         (lambda: frechet_floor(good, good, 5, torch.Generator()), "n: got 5"),
         (lambda: frechet_floor(good, good[:, :2], 3, torch.Generator()), "reference: got shape"),
         (lambda: frechet_floor(good, good, 2, torch.Generator(), draws=0), "draws: got 0"),

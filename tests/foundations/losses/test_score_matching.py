@@ -172,7 +172,10 @@ def test_bad_input():
     for call, pattern in [
         (lambda: score_matching_loss(score, x, torch.ones(2), generator), "sigma: got shape"),
         (lambda: score_matching_loss(score, x[:0], sigma[:0], generator), "x: got shape"),
-        (lambda: score_matching_loss(score, x, torch.zeros(3), generator), "sigma: got 0"),
+        (
+            lambda: score_matching_loss(score, x, torch.zeros(3), generator),
+            "sigma: got values from 0 to 0, wanted .* above 0",
+        ),
         (lambda: score_matching_loss(lambda x, s: x[:, :1], x, sigma, generator), "predicted: got shape"),
         (lambda: geometric_sigmas(0.1, 0.2, 3), "high: got 0.1"),
         (lambda: geometric_sigmas(1.0, 0.2, 1), "levels: got 1"),
