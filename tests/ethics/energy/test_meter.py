@@ -9,7 +9,8 @@ import torch
 from companion.data.energy_mix import grid
 from companion.ethics.energy.meter import Counter, Energy, Meter, counters
 from companion.ethics.energy.published import TASKS, TRAININGS
-from companion.scaling.flops import count_flops, six_nd
+from companion.metrics.flops import count_flops
+from companion.scaling.flops import six_nd
 from companion.text.llama import Llama, LlamaConfig
 
 
@@ -68,7 +69,7 @@ def test_six_nd_against_the_counted_operations() -> None:
     config = LlamaConfig(vocab_size=64, context=16, width=96, layers=3, heads=4, kv_heads=2, hidden=256)
     model = Llama(config)
     ids = torch.randint(64, (2, 16), generator=torch.Generator().manual_seed(0))
-    counted = count_flops(model, ids, backward=True)
+    counted = count_flops(lambda: model(ids).sum().backward())
     rule = six_nd(sum(p.numel() for p in model.parameters()), ids.numel())
     assert 0.96 < rule / counted < 0.99
 
