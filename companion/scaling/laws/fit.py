@@ -28,7 +28,7 @@ from torch.nn import functional as F
 
 from companion.validate import check_count, check_number
 
-__all__ = ["BESIROGLU", "HOFFMANN", "LawFit", "Optimum", "ScalingLaw", "bootstrap", "fit_law", "interval"]
+__all__ = ["BESIROGLU", "HOFFMANN", "LawFit", "Optimum", "ScalingLaw", "bootstrap_laws", "fit_law"]
 
 Numbers = Sequence[float] | Float[Tensor, "points"]
 
@@ -143,7 +143,7 @@ def fit_law(parameters: Numbers, tokens: Numbers, losses: Numbers, *, delta: flo
     return _best_of(_points(parameters, tokens, losses), delta, starts)
 
 
-def bootstrap(
+def bootstrap_laws(
     parameters: Numbers,
     tokens: Numbers,
     losses: Numbers,
@@ -174,17 +174,6 @@ def bootstrap(
     raise ValueError(
         f"points: got {len(laws)} laws from {100 * resamples} draws, wanted {resamples}: too few or too alike"
     )
-
-
-def interval(values: Sequence[float], share: float = 0.9) -> tuple[float, float]:
-    """The middle ``share`` of the values: from the quantile (1 - share) / 2 to the quantile (1 + share) / 2."""
-    check_number("share", share, low=0, high=1)
-    if len(values) == 0:
-        raise ValueError("values: got none, wanted at least one")
-    low, high = torch.tensor(values, dtype=torch.float64).quantile(
-        torch.tensor([(1 - share) / 2, (1 + share) / 2], dtype=torch.float64)
-    )
-    return float(low), float(high)
 
 
 def predicted_log(
