@@ -8,7 +8,7 @@ from companion.data.carriers import CorruptFile, MissingCarrier
 from companion.data.code import CodeSet, CodeTask, TaskSet, human_eval, more_itertools, standard_library
 from companion.data.dates import LANGUAGES, DateSet, dates, write_date
 from companion.data.digits import digits, small_digits
-from companion.data.points import Mixture, PointSet, checkerboard, grid, moons, ring
+from companion.data.points import GaussianMixture, PointSet, checkerboard, grid, moons, ring
 from companion.data.sets import AudioSet, DataSet, ImageSet, PairSet, TextSet, to_display, to_model
 from companion.data.speech import spoken_digits
 from companion.data.text import shakespeare
@@ -29,7 +29,7 @@ __all__ = [
     "DataSet",
     "ImageSet",
     "MissingCarrier",
-    "Mixture",
+    "GaussianMixture",
     "PointSet",
     "checkerboard",
     "grid",

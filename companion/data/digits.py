@@ -9,7 +9,8 @@ from companion.data.carriers import carrier_file
 from companion.data.sets import ImageSet, to_model
 from companion.data.splits import content_key, split_indices
 
-_NAMES = tuple("0123456789")
+_CLASSES = tuple("0123456789")
+DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 def digits(split: str = "train", *, limit: int | None = None) -> ImageSet:
@@ -79,5 +80,5 @@ def _image_set(
         source=source,
         images=images.reshape(-1, 1, side, side),
         labels=torch.from_numpy(labels[chosen]).long(),
-        classes=_NAMES,
+        classes=_CLASSES,
     )

@@ -26,7 +26,7 @@ _SEED = 1_705_077_61
 
 
 @dataclass(frozen=True)
-class Mixture:
+class GaussianMixture:
     r"""Round Gaussians of one width: :math:`p(x) = \sum_k w_k\, N(x;\, \mu_k, s^2 I)` (eq-mixture-density).
 
     Attributes:
@@ -55,15 +55,15 @@ class Mixture:
         responsibilities = self._log_parts(x).softmax(1)
         return (responsibilities @ self.means.to(x) - x) / self.sd**2
 
-    def smoothed(self, sigma: float) -> "Mixture":
+    def smoothed(self, sigma: float) -> "GaussianMixture":
         """The law of a point with Gaussian noise of standard deviation ``sigma`` added: a mixture again, but wider."""
         check_number("sigma", sigma, low=0)
-        return Mixture(self.means, math.hypot(self.sd, sigma), self.weights)
+        return GaussianMixture(self.means, math.hypot(self.sd, sigma), self.weights)
 
-    def scaled(self, factor: float) -> "Mixture":
+    def scaled(self, factor: float) -> "GaussianMixture":
         """The law of a point multiplied by ``factor`` > 0."""
         check_number("factor", factor, low=0, open_low=True)
-        return Mixture(self.means * factor, self.sd * factor, self.weights)
+        return GaussianMixture(self.means * factor, self.sd * factor, self.weights)
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Float[Tensor, "n d"], Int[Tensor, "n"]]:
         """``n`` points and the number of the Gaussian that each came from."""
@@ -93,14 +93,14 @@ class PointSet(DataSet):
     points: Float[Tensor, "n 2"]
     labels: Int[Tensor, "n"]
     sample: Callable[[int, torch.Generator], tuple[Tensor, Tensor]]
-    density: Mixture | None
+    density: GaussianMixture | None
 
     def draw(self, n: int, generator: torch.Generator) -> tuple[Float[Tensor, "n 2"]]:
         """A fresh batch of ``n`` points, as `companion.training.train` takes it: ``train(..., data=points.draw)``."""
         return (self.sample(n, generator)[0],)
 
     @cached_property
-    def mixture(self) -> Mixture:
+    def mixture(self) -> GaussianMixture:
         """The exact law; an error for a set that has none."""
         if self.density is None:
             raise ValueError(f"{self.name}: got a set without a closed-form density, wanted 'ring' or 'grid'")
@@ -177,11 +177,11 @@ def checkerboard(split: str = "train", *, side: int = 4) -> PointSet:
 
 
 def _mixture_set(name: str, split: str, means: Tensor, sd: float) -> PointSet:
-    law = Mixture(means, sd, torch.full((len(means),), 1 / len(means)))
+    law = GaussianMixture(means, sd, torch.full((len(means),), 1 / len(means)))
     return _point_set(name, split, law.sample, law)
 
 
-def _point_set(name: str, split: str, sample: Callable, density: Mixture | None) -> PointSet:
+def _point_set(name: str, split: str, sample: Callable, density: GaussianMixture | None) -> PointSet:
     check_choice("split", split, (*SPLITS, "all"))
     # A stream of its own for each split: no point of one stands in another.
     parts = [

@@ -24,8 +24,8 @@ from companion.validate import check_count, check_float, check_shapes
 
 
 @dataclass(frozen=True)
-class Gaussian:
-    """A normal law in d dimensions: what the distance keeps of a sample.
+class FeatureGaussian:
+    """The Gaussian fitted to a sample of features: what the distance keeps of it.
 
     Attributes:
         mean: shape (d).
@@ -36,7 +36,7 @@ class Gaussian:
     covariance: Float[Tensor, "d d"]
 
     @classmethod
-    def fit(cls, features: Float[Tensor, "n d"]) -> "Gaussian":
+    def fit(cls, features: Float[Tensor, "n d"]) -> "FeatureGaussian":
         """The sample's mean and its unbiased covariance (divided by n - 1), in double precision."""
         check_shapes(features=(features, "n d"))
         check_float(features=features)
@@ -47,7 +47,7 @@ class Gaussian:
         centred = values - mean
         return cls(mean, centred.T @ centred / (len(values) - 1))
 
-    def distance(self, other: "Gaussian") -> float:
+    def distance(self, other: "FeatureGaussian") -> float:
         """The squared 2-Wasserstein distance to another Gaussian (eq-frechet)."""
         check_shapes(mean=(self.mean, "d"), other=(other.mean, "d"))
         root = _square_root(self.covariance)
@@ -69,7 +69,7 @@ def frechet_distance(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> float:
         ValueError: other shapes, fewer than two examples, values that are not finite.
     """
     check_shapes(a=(a, "n d"), b=(b, "m d"))
-    return Gaussian.fit(a).distance(Gaussian.fit(b))
+    return FeatureGaussian.fit(a).distance(FeatureGaussian.fit(b))
 
 
 def frechet_floor(
@@ -88,10 +88,10 @@ def frechet_floor(
     check_shapes(held_out=(held_out, "n d"), reference=(reference, "m d"))
     check_count("n", n, low=2, high=len(held_out))
     check_count("draws", draws)
-    law, total = Gaussian.fit(reference), 0.0
+    law, total = FeatureGaussian.fit(reference), 0.0
     for _ in range(draws):
         chosen = torch.randperm(len(held_out), generator=generator)[:n]
-        total += Gaussian.fit(held_out[chosen]).distance(law)
+        total += FeatureGaussian.fit(held_out[chosen]).distance(law)
     return total / draws
 
 

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from companion.metrics.digit_judge import opinion
 from companion.validate import check_count, check_shapes
-from companion.video.film_judge import centroids, windows
+from companion.video.film_judge import centroids, digit_crops
 
 
 def jerk(films: Float[Tensor, "n 1 frames height width"]) -> Float[Tensor, "n"]:
@@ -41,7 +41,7 @@ def identity(films: Float[Tensor, "n 1 frames height width"]) -> Float[Tensor, "
     """The share of neighbouring frames that show the same digit, to the judge."""
     check_shapes(films=(films, "n 1 frames height width"))
     check_count("frames", films.shape[2], low=2)
-    views = windows(films, centroids(films))
+    views = digit_crops(films, centroids(films))
     read = opinion(views.reshape(-1, 1, 28, 28)).argmax(1).view(views.shape[:2])
     return (read[:, 1:] == read[:, :-1]).float().mean(1)
 

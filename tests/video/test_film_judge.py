@@ -3,7 +3,7 @@
 import torch
 
 from companion.data.moving_digits import moving_digits
-from companion.video.film_judge import centroids, judge_films, slopes, windows
+from companion.video.film_judge import centroids, digit_crops, judge_films, slopes
 from tests.conftest import rejects
 
 
@@ -30,10 +30,10 @@ class TestTruth:
         torch.testing.assert_close(slopes(path), torch.from_numpy(want).float(), rtol=0, atol=1e-5)
 
     def test_windows_follow_the_digit(self):
-        """A digit in free motion looks the same in all its windows."""
+        """A digit in free motion looks the same in all its crops."""
         films = moving_digits("test", 60, frames=4, height=20, width=24)
         free = films.films[~films.bounces.any(1)]
-        views = windows(free, centroids(free))
+        views = digit_crops(free, centroids(free))
         assert (views - views[:, :1]).abs().max() < 1e-3
 
 

@@ -47,7 +47,7 @@ def crop(ids: Int[Tensor, "texts n"], length: int, generator: torch.Generator) -
     return ids.gather(1, start + torch.arange(length))
 
 
-def mix(
+def splice(
     ids: Int[Tensor, "texts n"], other: Int[Tensor, "texts n"], share: float, passage: int, generator: torch.Generator
 ) -> Int[Tensor, "texts n"]:
     """Replace passages of ``passage`` tokens, each with chance ``share``, by what stands there in the other text."""

@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from companion.exercises.answers import Answer, Wrong
 from companion.exercises.checking import Exercise, Property, compare, compare_numbers, same, sizes
 
-Step = Callable[[tuple[int, ...]], Tensor]
+_Step = Callable[[tuple[int, ...]], Tensor]
 
 
 def _kept(answer: Answer, logits: Tensor, p: float, temperature: float) -> Tensor:
@@ -177,7 +177,7 @@ class _Tree:
         return alive[0]
 
 
-def _found(answer: Answer, step: Step, width: int, length: int) -> tuple[int, ...]:
+def _found(answer: Answer, step: _Step, width: int, length: int) -> tuple[int, ...]:
     result = answer(step, width, length)
     if isinstance(result, Tensor):
         result = result.tolist()

@@ -14,10 +14,10 @@ from companion.exercises.answers import Answer, Wrong
 from companion.exercises.checking import Exercise, Property, compare_numbers
 from companion.nn.patches import grid_of, grid_positions
 
-Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # predicted, z, x, real, known
+_Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # predicted, z, x, real, known
 
 
-def _batch(g: Generator, *, padded: bool = True, given: bool = True) -> Batch:
+def _batch(g: Generator, *, padded: bool = True, given: bool = True) -> _Batch:
     n, tokens, features = 3, 9, 4
     predicted, z, x = (torch.randn(n, tokens, features, generator=g) for _ in range(3))
     lengths = torch.tensor([9, 4, 6]) if padded else torch.full((n,), tokens)
@@ -74,10 +74,10 @@ def _rubbish(answer: Answer, g: Generator) -> str:
     return "the padding does not matter"
 
 
-Run = tuple[int, int, int, int, int]  # frames, height, width, time, space
+_FilmSize = tuple[int, int, int, int, int]  # frames, height, width, time, space
 
 
-def _runs(g: Generator) -> list[Run]:
+def _runs(g: Generator) -> list[_FilmSize]:
     runs = []
     for row in torch.randint(2, 6, (2, 5), generator=g).tolist():
         frames, height, width, time, more = row
@@ -86,7 +86,7 @@ def _runs(g: Generator) -> list[Run]:
     return runs
 
 
-def _tokens(run: Run) -> int:
+def _tokens(run: _FilmSize) -> int:
     frames, height, width, time, space = run
     return len(grid_positions(grid_of((frames, height, width), (time, space, space))))
 

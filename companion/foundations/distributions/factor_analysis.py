@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion.foundations.distributions.families import LOG_2PI
+from companion.foundations.latent_space.pca import fit_pca
 from companion.validate import check_count, check_float, check_number, check_shapes
 
 
@@ -76,14 +77,12 @@ class FactorAnalyser:
         check_float(x=x)
         check_count("rank", rank, high=sizes["d"])
         check_number("floor", floor, low=0, open_low=True)
-        mean = x.mean(0)
-        centred = x - mean
-        _, spread, directions = torch.linalg.svd(centred / len(x) ** 0.5, full_matrices=False)
-        q = min(rank, len(spread))
+        pca = fit_pca(x)
+        q = min(rank, len(pca.eigenvalues))
         factors = torch.zeros(sizes["d"], rank, dtype=x.dtype)
-        factors[:, :q] = directions[:q].T * spread[:q]
-        rest = (centred**2).mean(0) - (factors**2).sum(1)
-        return cls(mean, factors, rest.clamp(min=floor))
+        factors[:, :q] = pca.axes[:, :q] * pca.eigenvalues[:q].sqrt()
+        rest = x.var(0, correction=0) - (factors**2).sum(1)
+        return cls(pca.mean, factors, rest.clamp(min=floor))
 
     def refit(self, x: Float[Tensor, "n d"], weights: Float[Tensor, "n"], floor: float) -> "FactorAnalyser":
         """One step of EM: never lowers the weighted log-likelihood as long as var >= floor."""

@@ -67,7 +67,7 @@ def score_matching_loss(
         generator: of the noise.
 
     Returns:
-        The mean over the points, summed over dimensions. Its least value is not 0: see `score_matching_floor`.
+        The mean over the points, summed over dimensions. Its least value is not 0: the noise cannot be told from the point.
     """
     check_shapes(x=(x, "n d"), sigma=(sigma, "n"))
     if not (sigma > 0).all():
@@ -76,14 +76,6 @@ def score_matching_loss(
     predicted = score(x + sigma[:, None] * noise, sigma)
     check_shapes(predicted=(predicted, f"{x.shape[0]} {x.shape[1]}"))
     return (sigma[:, None] * predicted + noise).square().sum(1).mean()
-
-
-def score_matching_floor(dims: int, sd: float, sigma: float) -> float:
-    """The least value of the loss for one round Gaussian of width ``sd``: d · sd² / (sd² + σ²), reached by its score."""
-    check_count("dims", dims)
-    check_number("sd", sd, low=0)
-    check_number("sigma", sigma, low=0, open_low=True)
-    return dims * sd**2 / (sd**2 + sigma**2)
 
 
 def denoise(score: Score, x: Float[Tensor, "n d"], sigma: float) -> Float[Tensor, "n d"]:

@@ -159,7 +159,7 @@ def train_gpt(images: Images, budget: float, seed: int) -> Era:
     return Era("GPT", 2018, net, net.sample, *cost)
 
 
-class Denoiser(nn.Module):
+class BitDenoiser(nn.Module):
     r"""Guess the noise in bits: :math:`\hat x_0 = \tanh(\ell)`, then :math:`\epsilon = (x_t - \sqrt{\bar\alpha_t}\, \hat x_0) /
     \sqrt{1 - \bar\alpha_t}` (eq-eras-tanh), with the logits 2ℓ of ink from a network of three residual layers.
 
@@ -189,7 +189,7 @@ class Denoiser(nn.Module):
         return (x - share.sqrt() * torch.tanh(self.logits(x, t))) / (1 - share).sqrt()
 
 
-def diffusion_loss(net: Denoiser, batch: tuple[Tensor, ...], generator: torch.Generator) -> Float[Tensor, ""]:
+def bit_denoising_loss(net: BitDenoiser, batch: tuple[Tensor, ...], generator: torch.Generator) -> Float[Tensor, ""]:
     """Draw a step and noise for each image; the cross-entropy of its true bits, a mean over pixels.
 
     Ho et al. take the squared error of the noise (`companion.diffusion.ddpm.epsilon_loss`). With it a short training
@@ -205,8 +205,8 @@ def diffusion_loss(net: Denoiser, batch: tuple[Tensor, ...], generator: torch.Ge
 def train_diffusion(images: Images, budget: float, seed: int) -> Era:
     """2020: a network that guesses what is under the noise, and a hundred steps back (`companion.diffusion.ddpm`)."""
     torch.manual_seed(seed)
-    net = Denoiser()
-    net, *cost = _fit(net, diffusion_loss, images, budget, batch_size=64, lr=2e-3, ema=0.995, seed=seed)
+    net = BitDenoiser()
+    net, *cost = _fit(net, bit_denoising_loss, images, budget, batch_size=64, lr=2e-3, ema=0.995, seed=seed)
 
     def sample(n: int, generator: torch.Generator) -> Images:
         return ancestral_sample(net, SCHEDULE, torch.randn(n, 1, SIDE, SIDE, generator=generator), generator, clip=1.0)

@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from companion.diffusion.flow_matching import flow_matching_loss, heun
+from companion.foundations.latent_space.pca import PCA, fit_pca
 from companion.training.batches import Batch
 from companion.validate import check_count, check_float, check_labels, check_shapes
 
@@ -27,27 +28,33 @@ class Components:
     """The principal components of a set of spectrograms, all divided by one number, so that distances keep their meaning.
 
     Attributes:
-        mean: the mean spectrogram, shape (mels, frames).
-        basis: orthonormal directions, shape (mels * frames, k).
+        pca: of the flattened spectrograms.
+        shape: of one spectrogram, (mels, frames).
+        k: how many components are kept.
         scale: s, the standard deviation along the first.
         least: what decoded values are raised to: the floor of the training spectrograms.
     """
 
-    mean: Float[Tensor, "mels frames"]
-    basis: Float[Tensor, "pixels k"]
+    pca: PCA
+    shape: tuple[int, int]
+    k: int
     scale: float
     least: float
 
+    @property
+    def mean(self) -> Float[Tensor, "mels frames"]:
+        """The mean spectrogram."""
+        return self.pca.mean.view(self.shape)
+
     def encode(self, bands: Float[Tensor, "n mels frames"]) -> Float[Tensor, "n k"]:
         """The coordinates of spectrograms (eq-components)."""
-        check_shapes(bands=(bands, f"n {self.mean.shape[0]} {self.mean.shape[1]}"))
-        return (bands - self.mean).flatten(1) @ self.basis / self.scale
+        check_shapes(bands=(bands, f"n {self.shape[0]} {self.shape[1]}"))
+        return self.pca.encode(bands.flatten(1), self.k) / self.scale
 
     def decode(self, z: Float[Tensor, "n k"]) -> Float[Tensor, "n mels frames"]:
         """The spectrograms at these coordinates (eq-components), no quieter than the quietest of training."""
-        check_shapes(z=(z, f"n {self.basis.shape[1]}"))
-        flat = (z * self.scale) @ self.basis.T
-        return (flat.unflatten(1, self.mean.shape) + self.mean).clamp(min=self.least)
+        check_shapes(z=(z, f"n {self.k}"))
+        return self.pca.decode(z * self.scale).unflatten(1, self.shape).clamp(min=self.least)
 
 
 def fit_components(bands: Float[Tensor, "n mels frames"], k: int) -> Components:
@@ -55,12 +62,11 @@ def fit_components(bands: Float[Tensor, "n mels frames"], k: int) -> Components:
     sizes = check_shapes(bands=(bands, "n mels frames"))
     check_float(bands=bands)
     check_count("k", k, high=min(sizes["n"] - 1, sizes["mels"] * sizes["frames"]))
-    mean = bands.mean(0)
-    _, singular, directions = torch.linalg.svd((bands - mean).flatten(1), full_matrices=False)
-    scale = float(singular[0]) / math.sqrt(sizes["n"] - 1)
+    pca = fit_pca(bands.flatten(1))
+    scale = float(pca.encode(bands.flatten(1), 1).std())
     if scale == 0:
         raise ValueError("bands: got spectrograms that are all alike, wanted some that differ")
-    return Components(mean, directions[:k].T.contiguous(), scale, float(bands.min()))
+    return Components(pca, (sizes["mels"], sizes["frames"]), k, scale, float(bands.min()))
 
 
 class SpeechFlow(nn.Module):
@@ -114,5 +120,5 @@ def speak(
 ) -> Float[Tensor, "n mels frames"]:
     """New log-mel spectrograms of these digits: noise, carried along the velocity, decoded."""
     check_shapes(digit=(digit, "n"))
-    noise = torch.randn(len(digit), model.k, generator=generator).to(components.basis)
+    noise = torch.randn(len(digit), model.k, generator=generator).to(components.mean)
     return components.decode(heun(lambda x, t: model(x, t, digit), noise, steps))

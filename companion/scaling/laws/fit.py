@@ -30,7 +30,7 @@ from companion.validate import check_count, check_number
 
 __all__ = ["BESIROGLU", "HOFFMANN", "LawFit", "Optimum", "ScalingLaw", "bootstrap_laws", "fit_law"]
 
-Numbers = Sequence[float] | Float[Tensor, "points"]
+Values = Sequence[float] | Float[Tensor, "points"]
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class LawFit:
     starts: int
 
 
-def fit_law(parameters: Numbers, tokens: Numbers, losses: Numbers, *, delta: float = 1e-3, starts: int = 12) -> LawFit:
+def fit_law(parameters: Values, tokens: Values, losses: Values, *, delta: float = 1e-3, starts: int = 12) -> LawFit:
     """Fit the law to measured losses (eq-laws-fit).
 
     Args:
@@ -144,9 +144,9 @@ def fit_law(parameters: Numbers, tokens: Numbers, losses: Numbers, *, delta: flo
 
 
 def bootstrap_laws(
-    parameters: Numbers,
-    tokens: Numbers,
-    losses: Numbers,
+    parameters: Values,
+    tokens: Values,
+    losses: Values,
     *,
     resamples: int,
     generator: torch.Generator,
@@ -185,7 +185,7 @@ def predicted_log(
     return torch.stack(terms).logsumexp(0)
 
 
-def _points(parameters: Numbers, tokens: Numbers, losses: Numbers) -> Float[Tensor, "3 points"]:
+def _points(parameters: Values, tokens: Values, losses: Values) -> Float[Tensor, "3 points"]:
     """ln N, ln D and ln L, one column for each point."""
     columns = [torch.as_tensor(column, dtype=torch.float64) for column in (parameters, tokens, losses)]
     names = ("parameters", "tokens", "losses")

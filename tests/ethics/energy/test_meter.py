@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from companion.data.energy_mix import grid
+from companion.data.energy_mix import national_grid
 from companion.ethics.energy.meter import Counter, Energy, Meter, counters
 from companion.ethics.energy.published import TASKS, TRAININGS
 from companion.metrics.flops import count_flops
@@ -37,7 +37,7 @@ def test_parity_with_codecarbons_units_and_grid() -> None:
     assert mine.kwh == pytest.approx(theirs.kWh, rel=1e-9)
     place = GeoMetadata(country_iso_code="DEU", country_name="Germany", region=None)
     kilograms = Emissions(DataSource()).get_private_infra_emissions(theirs, place)
-    assert mine.grams(grid("DEU").grams_per_kwh) == pytest.approx(1000 * kilograms, rel=1e-6)
+    assert mine.grams(national_grid("DEU").grams_per_kwh) == pytest.approx(1000 * kilograms, rel=1e-6)
 
 
 def test_pue_is_applied_once() -> None:
@@ -61,7 +61,7 @@ def test_blooms_published_numbers_agree() -> None:
     """1,082,990 hours at 400 watts are the published energy; the implied grid is France's."""
     bloom = TRAININGS[1]
     assert bloom.energy.kwh == pytest.approx(1_082_990 * 0.4, rel=1e-5)
-    assert bloom.grams_per_kwh == pytest.approx(grid("FRA").grams_per_kwh, rel=0.05)
+    assert bloom.grams_per_kwh == pytest.approx(national_grid("FRA").grams_per_kwh, rel=0.05)
 
 
 def test_six_nd_against_the_counted_operations() -> None:
