@@ -1,7 +1,7 @@
 """Named data sets, one function each: what it is, its shapes, its licence and its source.
 
-Everything here comes out of an installed package or is generated; nothing touches the network. `remote` is the one,
-opt-in, exception.
+Everything here comes out of an installed package or is generated; nothing touches the network but `digits` with
+``source="full"``, which fetches the whole of MNIST.
 """
 
 from companion.data.carriers import CorruptFile, MissingCarrier
