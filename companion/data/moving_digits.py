@@ -19,11 +19,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from companion.data.digits import digits
+from companion.data.digits import DIGIT_NAMES, digits
 from companion.data.sets import DataSet
 from companion.validate import Count, Positive, Range, check_count, checked
 
-DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 DIRECTIONS = ("left", "right", "up", "down")
 _UNIT = torch.tensor([[0.0, -1.0], [0.0, 1.0], [-1.0, 0.0], [1.0, 0.0]])  # (row, column) of each direction
 

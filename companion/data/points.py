@@ -36,7 +36,7 @@ _SEED = 1_705_077_61
 
 @checked
 @dataclass(frozen=True)
-class Mixture:
+class GaussianMixture:
     r"""Round Gaussians of one width: :math:`p(x) = \sum_k w_k\, N(x;\, \mu_k, s^2 I)` (eq-mixture-density).
 
     Attributes:
@@ -63,14 +63,14 @@ class Mixture:
         return (responsibilities @ self.means.to(x) - x) / self.sd**2
 
     @checked
-    def smoothed(self, sigma: NonNegative) -> "Mixture":
+    def smoothed(self, sigma: NonNegative) -> "GaussianMixture":
         """The law of a point with Gaussian noise of standard deviation ``sigma`` added: a mixture again, but wider."""
-        return Mixture(self.means, math.hypot(self.sd, sigma), self.weights)
+        return GaussianMixture(self.means, math.hypot(self.sd, sigma), self.weights)
 
     @checked
-    def scaled(self, factor: Positive) -> "Mixture":
+    def scaled(self, factor: Positive) -> "GaussianMixture":
         """The law of a point multiplied by ``factor`` > 0."""
-        return Mixture(self.means * factor, self.sd * factor, self.weights)
+        return GaussianMixture(self.means * factor, self.sd * factor, self.weights)
 
     @checked
     def sample(self, n: Count, generator: torch.Generator) -> tuple[Float[Tensor, "n d"], Int[Tensor, "n"]]:
@@ -100,14 +100,14 @@ class PointSet(DataSet):
     points: Float[Tensor, "n 2"]
     labels: Int[Tensor, "n"]
     sample: Callable[[int, torch.Generator], tuple[Tensor, Tensor]]
-    density: Mixture | None
+    density: GaussianMixture | None
 
     def draw(self, n: int, generator: torch.Generator) -> tuple[Float[Tensor, "n 2"]]:
         """A fresh batch of ``n`` points, as `companion.training.train` takes it: ``train(..., data=points.draw)``."""
         return (self.sample(n, generator)[0],)
 
     @cached_property
-    def mixture(self) -> Mixture:
+    def mixture(self) -> GaussianMixture:
         """The exact law; an error for a set that has none."""
         if self.density is None:
             raise ValueError(f"{self.name}: got a set without a closed-form density, wanted 'ring' or 'grid'")
@@ -182,11 +182,11 @@ def checkerboard(split: str = "train", *, side: Annotated[int, Range(2)] = 4) ->
 
 
 def _mixture_set(name: str, split: str, means: Tensor, sd: float) -> PointSet:
-    law = Mixture(means, sd, torch.full((len(means),), 1 / len(means)))
+    law = GaussianMixture(means, sd, torch.full((len(means),), 1 / len(means)))
     return _point_set(name, split, law.sample, law)
 
 
-def _point_set(name: str, split: str, sample: Callable, density: Mixture | None) -> PointSet:
+def _point_set(name: str, split: str, sample: Callable, density: GaussianMixture | None) -> PointSet:
     check_choice("split", split, (*SPLITS, "all"))
     # A stream of its own for each split: no point of one stands in another.
     parts = [

@@ -24,8 +24,8 @@ from companion.validate import Count, Finite, check_count, check_shapes, checked
 
 
 @dataclass(frozen=True)
-class Gaussian:
-    """A normal law in d dimensions: what the distance keeps of a sample.
+class FeatureGaussian:
+    """The Gaussian fitted to a sample of features: what the distance keeps of it.
 
     Attributes:
         mean: of the sample.
@@ -37,7 +37,7 @@ class Gaussian:
 
     @classmethod
     @checked
-    def fit(cls, features: Finite[Tensor, "n d"]) -> "Gaussian":
+    def fit(cls, features: Finite[Tensor, "n d"]) -> "FeatureGaussian":
         """The sample's mean and its unbiased covariance (divided by n - 1), in double precision."""
         if len(features) < 2:
             raise ValueError("features: got 1 example, wanted at least 2: one point has no covariance")
@@ -46,7 +46,7 @@ class Gaussian:
         centred = values - mean
         return cls(mean, centred.T @ centred / (len(values) - 1))
 
-    def distance(self, other: "Gaussian") -> float:
+    def distance(self, other: "FeatureGaussian") -> float:
         """The squared 2-Wasserstein distance to another Gaussian (eq-frechet)."""
         check_shapes(mean=(self.mean, "d"), other=(other.mean, "d"))
         root = _square_root(self.covariance)
@@ -68,7 +68,7 @@ def frechet_distance(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> float:
     Raises:
         ValueError: other shapes, fewer than two examples, values that are not finite.
     """
-    return Gaussian.fit(a).distance(Gaussian.fit(b))
+    return FeatureGaussian.fit(a).distance(FeatureGaussian.fit(b))
 
 
 @checked
@@ -86,10 +86,10 @@ def frechet_floor(
         draws: over how many choices to take the mean.
     """
     check_count("n", n, low=2, high=len(held_out))
-    law, total = Gaussian.fit(reference), 0.0
+    law, total = FeatureGaussian.fit(reference), 0.0
     for _ in range(draws):
         chosen = torch.randperm(len(held_out), generator=generator)[:n]
-        total += Gaussian.fit(held_out[chosen]).distance(law)
+        total += FeatureGaussian.fit(held_out[chosen]).distance(law)
     return total / draws
 
 

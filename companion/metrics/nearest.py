@@ -1,4 +1,4 @@
-r"""Nearest neighbours, and what they say about copying.
+r"""Nearest neighbours, a permutation test for copied training data, and extraction.
 
 `nearest` finds, for each query, the closest references by Euclidean distance (eq-memorization-distance). `copying_test` asks
 whether samples of a model lie closer to its training set than to data that it never saw. Put the training set and a held-out
@@ -13,7 +13,6 @@ Sources: Meehan, Chaudhuri & Dasgupta, "A Non-Parametric Test to Detect Data-Cop
 for comparing three samples (their test is by rank sums, this one by permutation); Carlini et al., arXiv:2301.13188.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -103,27 +102,6 @@ def copying_test(
     # The share itself is one of the possible labellings; the tolerance is for sums in another order.
     p_value = (1 + int((null >= share - 1e-12).sum())) / (permutations + 1)
     return CopyingTest(share, null, p_value)
-
-
-@checked
-def null_spread(hits: Int[Tensor, "pool"], train: int) -> float:
-    r"""The standard deviation of the share under random relabelling, in closed form (eq-memorization-null).
-
-    Drawing ``train`` of the M pooled examples without replacement, with h_i samples nearest to example i and n in all:
-    :math:`\frac{1}{n^2} \frac{N(M-N)}{M(M-1)} \bigl(\sum_i h_i^2 - n^2/M\bigr)` is its square.
-
-    Args:
-        hits: how many samples are nearest to each pooled example.
-        train: N, how many of them are called training examples.
-    """
-    pool = len(hits)
-    check_count("train", train, high=pool - 1)
-    h = hits.double()
-    n = h.sum()
-    if n <= 0 or (h < 0).any():
-        raise ValueError(f"hits: got counts that sum to {n:g}, wanted counts from 0 with a positive sum")
-    spread = train * (pool - train) / (pool * (pool - 1)) * (h.square().sum() - n**2 / pool)
-    return math.sqrt(max(0.0, float(spread))) / float(n)
 
 
 @checked

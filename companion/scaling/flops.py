@@ -7,7 +7,8 @@ r"""How many floating-point operations a training takes: the rule of thumb, and 
 
 with ℓ layers, width w, :math:`w_{kv}` = width of all key heads, hidden width h, context n and V symbols. 2nw is attention
 itself: n scores and a mean of n values, the masked half included, as it is computed. Norms, rotations and softmaxes are left
-out: they are not matrix products, and small. A gate on attention adds another w² to each layer.
+out: they are not matrix products, and small. A gate on attention adds another w² to each layer. `companion.metrics.flops`
+counts the operations that really run.
 
 Sources: Kaplan et al., "Scaling Laws for Neural Language Models", 2020, arXiv:2001.08361, section 2.1 (6 N D, N without
 embeddings); Hoffmann et al., 2022, arXiv:2203.15556, appendix F (an exact count, embeddings included).
@@ -15,14 +16,10 @@ embeddings); Hoffmann et al., 2022, arXiv:2203.15556, appendix F (an exact count
 
 from typing import Annotated
 
-import torch
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
-
 from companion.text.llama import LlamaConfig
 from companion.validate import Count, NonNegative, Range, checked
 
-__all__ = ["count_flops", "decoder_flops", "six_nd", "training_flops"]
+__all__ = ["decoder_flops", "six_nd", "training_flops"]
 
 
 @checked
@@ -45,24 +42,3 @@ def decoder_flops(config: LlamaConfig, *, context: Count | None = None) -> int:
 def training_flops(config: LlamaConfig, tokens: Annotated[int, Range(0)], *, context: int | None = None) -> int:
     """Operations of a training on ``tokens`` tokens: three forward passes' worth for each."""
     return 3 * tokens * decoder_flops(config, context=context)
-
-
-def count_flops(model: nn.Module, *inputs: Tensor, backward: bool = False) -> int:
-    """The operations that torch counts in one call of the model, with ``backward`` also in its gradient.
-
-    Attention is counted in its plain form: the processor's fused kernel is not in torch's table and would count as
-    nothing.
-    """
-    training = model.training
-    model.eval()
-    try:
-        with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-            with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(backward):
-                out = model(*inputs)
-                if backward:
-                    out.sum().backward()
-    finally:
-        model.train(training)
-        if backward:
-            model.zero_grad(set_to_none=True)
-    return counter.get_total_flops()

@@ -60,7 +60,7 @@ def slopes(path: Float[Tensor, "n frames axes"]) -> Float[Tensor, "n axes"]:
     return torch.einsum("t,nta->na", time, path) / time.square().sum().clamp(min=1e-6)
 
 
-def windows(
+def digit_crops(
     films: Float[Tensor, "n 1 frames height width"], path: Float[Tensor, "n frames 2"]
 ) -> Float[Tensor, "n frames 28 28"]:
     """What lies around the path in each frame, twice as large, as the judge of digits wants it."""
@@ -80,7 +80,7 @@ def judge_films(films: Float[Tensor, "n 1 frames height width"]) -> Verdict:
     """Which digit each film shows and in which direction it sets out."""
     path = centroids(films)
     n, frames = path.shape[:2]
-    views = windows(films, path).reshape(n * frames, 1, 28, 28)
+    views = digit_crops(films, path).reshape(n * frames, 1, 28, 28)
     opinions = opinion(views).reshape(n, frames, 10).mean(1)
     row, column = slopes(path[:, : max(2, frames // 2 + 1)]).unbind(-1)
     across = torch.where(column < 0, 0, 1)

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from companion.metrics.digit_judge import opinion
 from companion.validate import check_count, checked
-from companion.video.film_judge import centroids, windows
+from companion.video.film_judge import centroids, digit_crops
 
 
 @checked
@@ -41,7 +41,7 @@ def flicker(films: Float[Tensor, "n 1 frames height width"]) -> Float[Tensor, "n
 def identity(films: Float[Tensor, "n 1 frames height width"]) -> Float[Tensor, "n"]:
     """The share of neighbouring frames that show the same digit, to the judge."""
     check_count("frames", films.shape[2], low=2)
-    views = windows(films, centroids(films))
+    views = digit_crops(films, centroids(films))
     read = opinion(views.reshape(-1, 1, 28, 28)).argmax(1).view(views.shape[:2])
     return (read[:, 1:] == read[:, :-1]).float().mean(1)
 

@@ -48,7 +48,7 @@ def crop(ids: Int[Tensor, "texts n"], length: int, generator: torch.Generator) -
 
 
 @checked
-def mix(
+def splice(
     ids: Int[Tensor, "texts n"], other: Int[Tensor, "texts n"], share: Share, passage: int, generator: torch.Generator
 ) -> Int[Tensor, "texts n"]:
     """Replace passages of ``passage`` tokens, each with chance ``share``, by what stands there in the other text."""

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion.foundations.distributions.families import LOG_2PI
+from companion.foundations.latent_space.pca import fit_pca
 from companion.validate import Count, Finite, Positive, Range, check_count, checked
 
 
@@ -69,14 +70,12 @@ class FactorAnalyser:
     def start(cls, x: Finite[Tensor, "n d"], rank: int, *, floor: Positive = 1e-6) -> "FactorAnalyser":
         """A first guess: the first ``rank`` principal components, the rest of each dimension's variance as noise."""
         check_count("rank", rank, high=x.shape[1])
-        mean = x.mean(0)
-        centred = x - mean
-        _, spread, directions = torch.linalg.svd(centred / len(x) ** 0.5, full_matrices=False)
-        q = min(rank, len(spread))
+        pca = fit_pca(x)
+        q = min(rank, len(pca.eigenvalues))
         factors = torch.zeros(x.shape[1], rank, dtype=x.dtype)
-        factors[:, :q] = directions[:q].T * spread[:q]
-        rest = (centred**2).mean(0) - (factors**2).sum(1)
-        return cls(mean, factors, rest.clamp(min=floor))
+        factors[:, :q] = pca.axes[:, :q] * pca.eigenvalues[:q].sqrt()
+        rest = x.var(0, correction=0) - (factors**2).sum(1)
+        return cls(pca.mean, factors, rest.clamp(min=floor))
 
     @checked
     def refit(

@@ -22,7 +22,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from companion.nn.point_mlp import TimedPointMLP
-from companion.validate import Count, Finite, NonNegative, Positive, Range, check_number, check_shapes, checked
+from companion.validate import Count, Finite, Positive, Range, check_number, check_shapes, checked
 
 # score(x, sigma): points (n, d) and one noise level each (n) to (n, d).
 Score = Callable[[Tensor, Tensor], Tensor]
@@ -70,18 +70,12 @@ def score_matching_loss(
         generator: of the noise.
 
     Returns:
-        The mean over the points, summed over dimensions. Its least value is not 0: see `score_matching_floor`.
+        The mean over the points, summed over dimensions. Its least value is not 0: the noise cannot be told from the point.
     """
     noise = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
     predicted = score(x + sigma[:, None] * noise, sigma)
     check_shapes(predicted=(predicted, f"{x.shape[0]} {x.shape[1]}"))
     return (sigma[:, None] * predicted + noise).square().sum(1).mean()
-
-
-@checked
-def score_matching_floor(dims: Count, sd: NonNegative, sigma: Positive) -> float:
-    """The least value of the loss for one round Gaussian of width ``sd``: d · sd² / (sd² + σ²), reached by its score."""
-    return dims * sd**2 / (sd**2 + sigma**2)
 
 
 def denoise(score: Score, x: Float[Tensor, "n d"], sigma: float) -> Float[Tensor, "n d"]:

@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from companion.diffusion.flow_matching import flow_matching_loss, heun
+from companion.foundations.latent_space.pca import PCA, fit_pca
 from companion.training.batches import Batch
 from companion.validate import Count, Finite, check_count, check_labels, checked
 
@@ -27,41 +28,44 @@ class Components:
     """The principal components of a set of spectrograms, all divided by one number, so that distances keep their meaning.
 
     Attributes:
-        mean: the mean spectrogram.
-        basis: orthonormal directions, one a column.
+        pca: of the flattened spectrograms.
+        shape: of one spectrogram, (mels, frames).
+        k: how many components are kept.
         scale: s, the standard deviation along the first.
         least: what decoded values are raised to: the floor of the training spectrograms.
     """
 
-    mean: Float[Tensor, "mels frames"]
-    basis: Float[Tensor, "pixels k"]
+    pca: PCA
+    shape: tuple[int, int]
+    k: int
     scale: float
     least: float
 
-    @checked
-    def encode(
-        self, bands: Float[Tensor, "n mels={len(self.mean)} frames={self.mean.shape[1]}"]
-    ) -> Float[Tensor, "n k"]:
-        """The coordinates of spectrograms (eq-components)."""
-        return (bands - self.mean).flatten(1) @ self.basis / self.scale
+    @property
+    def mean(self) -> Float[Tensor, "mels frames"]:
+        """The mean spectrogram."""
+        return self.pca.mean.view(self.shape)
 
     @checked
-    def decode(self, z: Float[Tensor, "n k={self.basis.shape[1]}"]) -> Float[Tensor, "n mels frames"]:
+    def encode(self, bands: Float[Tensor, "n mels={self.shape[0]} frames={self.shape[1]}"]) -> Float[Tensor, "n k"]:
+        """The coordinates of spectrograms (eq-components)."""
+        return self.pca.encode(bands.flatten(1), self.k) / self.scale
+
+    @checked
+    def decode(self, z: Float[Tensor, "n {self.k}"]) -> Float[Tensor, "n mels frames"]:
         """The spectrograms at these coordinates (eq-components), no quieter than the quietest of training."""
-        flat = (z * self.scale) @ self.basis.T
-        return (flat.unflatten(1, self.mean.shape) + self.mean).clamp(min=self.least)
+        return self.pca.decode(z * self.scale).unflatten(1, self.shape).clamp(min=self.least)
 
 
 @checked
 def fit_components(bands: Finite[Tensor, "n mels frames"], k: int) -> Components:
     """The ``k`` directions in which the spectrograms vary most."""
     check_count("k", k, high=min(len(bands) - 1, bands[0].numel()))
-    mean = bands.mean(0)
-    _, singular, directions = torch.linalg.svd((bands - mean).flatten(1), full_matrices=False)
-    scale = float(singular[0]) / math.sqrt(len(bands) - 1)
+    pca = fit_pca(bands.flatten(1))
+    scale = float(pca.encode(bands.flatten(1), 1).std())
     if scale == 0:
         raise ValueError("bands: got spectrograms that are all alike, wanted some that differ")
-    return Components(mean, directions[:k].T.contiguous(), scale, float(bands.min()))
+    return Components(pca, tuple(bands.shape[1:]), k, scale, float(bands.min()))
 
 
 class SpeechFlow(nn.Module):
@@ -116,5 +120,5 @@ def speak(
     model: SpeechFlow, components: Components, digit: Int[Tensor, "n"], generator: torch.Generator, *, steps: Count = 20
 ) -> Float[Tensor, "n mels frames"]:
     """New log-mel spectrograms of these digits: noise, carried along the velocity, decoded."""
-    noise = torch.randn(len(digit), model.k, generator=generator).to(components.basis)
+    noise = torch.randn(len(digit), model.k, generator=generator).to(components.mean)
     return components.decode(heun(lambda x, t: model(x, t, digit), noise, steps))

@@ -27,11 +27,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from companion.validate import Count, NonNegative, Positive, Range, Share, check_number, checked
+from companion.validate import Count, NonNegative, Positive, Range, check_number, checked
 
-__all__ = ["BESIROGLU", "HOFFMANN", "LawFit", "Optimum", "ScalingLaw", "bootstrap", "fit_law", "interval"]
+__all__ = ["BESIROGLU", "HOFFMANN", "LawFit", "Optimum", "ScalingLaw", "bootstrap_laws", "fit_law"]
 
-Numbers = Sequence[float] | Float[Tensor, "points"]
+Values = Sequence[float] | Float[Tensor, "points"]
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,9 @@ class LawFit:
 
 @checked
 def fit_law(
-    parameters: Numbers,
-    tokens: Numbers,
-    losses: Numbers,
+    parameters: Values,
+    tokens: Values,
+    losses: Values,
     *,
     delta: float = 1e-3,
     starts: Annotated[int, Range(1, 4500)] = 12,
@@ -147,10 +147,10 @@ def fit_law(
 
 
 @checked
-def bootstrap(
-    parameters: Numbers,
-    tokens: Numbers,
-    losses: Numbers,
+def bootstrap_laws(
+    parameters: Values,
+    tokens: Values,
+    losses: Values,
     *,
     resamples: Count,
     generator: torch.Generator,
@@ -179,17 +179,6 @@ def bootstrap(
     )
 
 
-@checked
-def interval(values: Sequence[float], share: Share = 0.9) -> tuple[float, float]:
-    """The middle ``share`` of the values: from the quantile (1 - share) / 2 to the quantile (1 + share) / 2."""
-    if len(values) == 0:
-        raise ValueError("values: got none, wanted at least one")
-    low, high = torch.tensor(values, dtype=torch.float64).quantile(
-        torch.tensor([(1 - share) / 2, (1 + share) / 2], dtype=torch.float64)
-    )
-    return float(low), float(high)
-
-
 def predicted_log(
     theta: Float[Tensor, "*batch 5"], points: Float[Tensor, "3 points"]
 ) -> Float[Tensor, "*batch points"]:
@@ -199,7 +188,7 @@ def predicted_log(
     return torch.stack(terms).logsumexp(0)
 
 
-def _points(parameters: Numbers, tokens: Numbers, losses: Numbers) -> Float[Tensor, "3 points"]:
+def _points(parameters: Values, tokens: Values, losses: Values) -> Float[Tensor, "3 points"]:
     """ln N, ln D and ln L, one column for each point."""
     columns = [torch.as_tensor(column, dtype=torch.float64) for column in (parameters, tokens, losses)]
     names = ("parameters", "tokens", "losses")
