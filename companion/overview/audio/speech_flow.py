@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from companion.diffusion.flow_matching import flow_matching_loss, heun
-from companion.foundations.latent_space.pca import PCA, fit_pca
+from companion.foundations.pca import PCA, fit_pca
 from companion.training.batches import Batch
 from companion.validate import Count, Finite, check_count, check_labels, checked
 
