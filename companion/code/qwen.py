@@ -13,10 +13,11 @@ other files come before, each behind its name.
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from companion.text.llama import Llama, LlamaConfig, from_published
 
@@ -29,14 +30,7 @@ class Qwen(Llama):
     """
 
     def __init__(self, config: LlamaConfig) -> None:
-        super().__init__(config)
-        for block in self.blocks:
-            for name in ("q", "k", "v"):
-                old = getattr(block.attention, name)
-                new = nn.Linear(old.in_features, old.out_features)
-                nn.init.normal_(new.weight, std=0.02)
-                nn.init.zeros_(new.bias)
-                setattr(block.attention, name, new)
+        super().__init__(replace(config, qkv_bias=True))
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "Qwen":

@@ -1,7 +1,7 @@
 """Llama: the decoder-only transformer that today's open models share.
 
 Touvron et al., "LLaMA: Open and Efficient Foundation Language Models", 2023, arXiv:2302.13971; grouped queries from
-Llama 2, 2023, arXiv:2307.09288. The block is `companion.nn.llama_block.LlamaBlock` (eq-llama-block):
+Llama 2, 2023, arXiv:2307.09288. The block is `companion.nn.llama_block` (eq-llama-block):
 
     x = W_token[ids],  x ← block(x) once a layer,  logits = RMSNorm(x) W_outᵀ                (eq-llama)
 
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from companion.language.scoring import check_tokens
 from companion.nn.kv_cache import KVCache
-from companion.nn.llama_block import LlamaBlock
+from companion.nn.llama_block import llama_block
 from companion.nn.norms import RMSNorm
 from companion.nn.positions import Rotary
 from companion.validate import check_count, check_number
@@ -47,6 +47,8 @@ class LlamaConfig:
         init_std: of the normal distribution that all matrices start from. The usual 0.02 suits widths of thousands, where
             it is about 1/√width; at width 128 that is 0.09, and a model that starts there learns faster.
         gated_attention: whether what attention found passes a gate, as in Qwen3-Next; no published Llama has one.
+        head_width: of a head; width / heads if not given.
+        qkv_bias: whether queries, keys and values have biases, as in Qwen2; no published Llama has them.
     """
 
     vocab_size: int
@@ -61,13 +63,17 @@ class LlamaConfig:
     tied: bool = True
     init_std: float = 0.02
     gated_attention: bool = False
+    head_width: int | None = None
+    qkv_bias: bool = False
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "context", "width", "layers", "heads", "kv_heads", "hidden"):
             check_count(name, getattr(self, name))
         check_number("rope_base", self.rope_base, low=1, open_low=True)
         check_number("init_std", self.init_std, low=0, open_low=True)
-        if self.width % (2 * self.heads):
+        if self.head_width is not None:
+            check_count("head_width", self.head_width)
+        elif self.width % (2 * self.heads):
             raise ValueError(
                 f"width: got {self.width}, wanted a multiple of 2 × {self.heads} heads: rotary turns pairs"
             )
@@ -87,23 +93,28 @@ class Llama(nn.Module):
         super().__init__()
         self.config = config
         self.tokens = nn.Embedding(config.vocab_size, config.width)
-        rotary = Rotary(config.width // config.heads, base=config.rope_base)
+        head_width = config.head_width or config.width // config.heads
+        rotary = Rotary(head_width, base=config.rope_base)
         self.blocks = nn.ModuleList(
-            LlamaBlock(
+            llama_block(
                 config.width,
                 config.heads,
                 config.hidden,
                 rotary,
                 kv_heads=config.kv_heads,
+                head_width=head_width,
                 norm_eps=config.norm_eps,
+                qkv_bias=config.qkv_bias,
                 gated_attention=config.gated_attention,
             )
             for _ in range(config.layers)
         )
         self.norm = RMSNorm(config.width, eps=config.norm_eps)
         self.out = nn.Linear(config.width, config.vocab_size, bias=False)
-        for parameter in self.parameters():
-            if parameter.ndim == 2:
+        for name, parameter in self.named_parameters():
+            if name.endswith("bias"):
+                nn.init.zeros_(parameter)
+            elif parameter.ndim == 2:
                 nn.init.normal_(parameter, std=config.init_std)
         if config.tied:
             self.out.weight = self.tokens.weight

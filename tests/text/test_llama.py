@@ -10,7 +10,7 @@ from transformers import LlamaConfig as TheirConfig
 from transformers import LlamaForCausalLM
 
 from companion.language.generation import empty_caches
-from companion.nn.llama_block import LlamaBlock
+from companion.nn.llama_block import llama_block
 from companion.nn.positions import Rotary
 from companion.text.llama import Llama, LlamaConfig
 from tests.conftest import rejects
@@ -93,7 +93,7 @@ def test_the_future_cannot_be_seen(gated: bool) -> None:
 def test_only_distances_count_I30() -> None:
     """A block sees relative positions alone: padding in front that is masked changes nothing behind it."""
     torch.manual_seed(0)
-    block = LlamaBlock(24, 6, 20, Rotary(4), kv_heads=2).eval()
+    block = llama_block(24, 6, 20, Rotary(4), kv_heads=2).eval()
     x = torch.randn(2, 5, 24)
     padded = torch.cat([torch.randn(2, 3, 24), x], 1)
     real = torch.arange(8) >= 3

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from companion.nn.kv_cache import KVCache
-from companion.nn.llama_block import LlamaBlock
+from companion.nn.llama_block import llama_block
 from companion.nn.norms import RMSNorm
 from companion.nn.positions import Rotary
 from companion.validate import check_count, check_labels, check_shapes
@@ -89,7 +89,7 @@ class PixelGPT(nn.Module):
         self.place = nn.Embedding(config.rows**2, config.width)
         rotary = Rotary(config.width // config.heads)
         self.blocks = nn.ModuleList(
-            LlamaBlock(config.width, config.heads, config.hidden, rotary) for _ in range(config.layers)
+            llama_block(config.width, config.heads, config.hidden, rotary) for _ in range(config.layers)
         )
         self.norm = RMSNorm(config.width)
         self.out = nn.Linear(config.width, LETTERS, bias=False)

@@ -29,6 +29,7 @@ from companion.language.scoring import check_tokens
 from companion.nn.attention import MultiHeadAttention
 from companion.nn.kv_cache import KVCache
 from companion.nn.mlp import MLP
+from companion.nn.transformer_block import TransformerBlock
 from companion.validate import check_count, check_number
 
 
@@ -45,6 +46,7 @@ class GPTConfig:
         dropout: on the input, the attention weights and the two halves' outputs, in training mode.
         norm_eps: of the layer norms.
         init_std: of the normal distribution that the matrices start from; see `companion.text.llama.LlamaConfig`.
+        hidden: of the MLPs; four times the width if not given.
     """
 
     vocab_size: int = 50_257
@@ -55,34 +57,25 @@ class GPTConfig:
     dropout: float = 0.0
     norm_eps: float = 1e-5
     init_std: float = 0.02
+    hidden: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "context", "width", "layers", "heads"):
             check_count(name, getattr(self, name))
+        if self.hidden is not None:
+            check_count("hidden", self.hidden)
         check_number("dropout", self.dropout, low=0, high=1)
         check_number("init_std", self.init_std, low=0, open_low=True)
 
 
-class GPTBlock(nn.Module):
+def gpt_block(config: GPTConfig) -> TransformerBlock:
     """Causal attention, then an MLP, each on a normalised copy of the stream (eq-gpt-block)."""
-
-    def __init__(self, config: GPTConfig) -> None:
-        super().__init__()
-        self.attention_norm = nn.LayerNorm(config.width, config.norm_eps)
-        self.attention = MultiHeadAttention(config.width, config.heads, dropout=config.dropout)
-        self.mlp_norm = nn.LayerNorm(config.width, config.norm_eps)
-        self.mlp = MLP(config.width, 4 * config.width)
-        self.dropout = config.dropout
-
-    def forward(
-        self, x: Float[Tensor, "batch n width"], cache: KVCache | None = None, key_mask: Tensor | None = None
-    ) -> Float[Tensor, "batch n width"]:
-        """Map the stream, shape (batch, n, width); with a cache, x holds only the new positions."""
-        x = x + self._drop(self.attention(self.attention_norm(x), causal=True, cache=cache, key_mask=key_mask))
-        return x + self._drop(self.mlp(self.mlp_norm(x)))
-
-    def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training) if self.dropout else x
+    return TransformerBlock(
+        MultiHeadAttention(config.width, config.heads, dropout=config.dropout),
+        MLP(config.width, 4 * config.width if config.hidden is None else config.hidden),
+        lambda: nn.LayerNorm(config.width, config.norm_eps),
+        dropout=config.dropout,
+    )
 
 
 class GPT(nn.Module):
@@ -100,7 +93,7 @@ class GPT(nn.Module):
         self.config = config
         self.tokens = nn.Embedding(config.vocab_size, config.width)
         self.positions = nn.Embedding(config.context, config.width)
-        self.blocks = nn.ModuleList(GPTBlock(config) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(gpt_block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width, config.norm_eps)
         for name, parameter in self.named_parameters():
             if name.endswith("bias"):
