@@ -19,8 +19,8 @@ two linear maps with nothing but an average between them; the gate, computed fro
 
 What else the field changes about attention enters by four doors, and no paper has a flag of its own: ``qk_norm`` builds the
 norms of queries and keys, ``score_mod`` changes the scores and ``mask_mod`` says who may look at whom (both as in
-FlexAttention, Dong et al. 2024, arXiv:2412.05496), and `project`, `attend` and `write` are the three steps of the layer, so that
-two streams of tokens can attend jointly.
+FlexAttention, Dong et al. 2024, arXiv:2412.05496), and `project`, `attend` and `write` are the three steps of the layer, so
+that two streams of tokens can attend jointly.
 """
 
 import math

@@ -17,7 +17,7 @@ arXiv:2403.13298, "axial"): then ⟨R_m q, R_n k⟩ depends on the differences a
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float, Int, Num
@@ -101,6 +101,13 @@ class Rotary(nn.Module):
         self.register_buffer("frequencies", each, persistent=False)
         axis = torch.arange(len(shares)).repeat_interleave(torch.tensor(shares))  # which axis turns the i-th pair
         self.register_buffer("axis", axis, persistent=False)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Rotary":
+        """Move with the model, but stay in float32 when the model is made bfloat16."""
+        kept = self.frequencies
+        super()._apply(fn, recurse)
+        self.frequencies = kept.to(self.frequencies.device)
+        return self
 
     def forward(
         self, x: Float[Tensor, "batch heads n width"], positions: Int[Tensor, "#batch n *axes"]
