@@ -47,7 +47,6 @@ def attention(
     v: Float[Tensor, "*batch m e"],
     mask: Bool[Tensor, "..."] | None = None,
     *,
-    scale: float | None = None,
     score_mod: Callable[[Tensor], Tensor] | None = None,
     dropout: float = 0.0,
 ) -> tuple[Float[Tensor, "*batch n e"], Float[Tensor, "*batch n m"]]:
@@ -58,7 +57,6 @@ def attention(
         k: keys, shape (..., m, d).
         v: values, shape (..., m, e).
         mask: True where query n may look at key m; of a shape that broadcasts to (..., n, m).
-        scale: of the scores, 1/√d if not given.
         score_mod: changes the scaled scores, shape (..., n, m), before the softmax: a bias, a soft cap.
         dropout: the share of the weights set to 0; the caller decides whether this is training.
 
@@ -70,7 +68,7 @@ def attention(
         ValueError: sizes that do not fit, or a mask that is not boolean.
     """
     _check_qkv(q, k, v, mask)
-    scores = q @ k.transpose(-2, -1) * (1 / math.sqrt(q.shape[-1]) if scale is None else scale)
+    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
     if score_mod is not None:
         scores = score_mod(scores)
     if mask is None:
@@ -297,7 +295,9 @@ class MultiHeadAttention(nn.Module):
             def score_mod(scores: Tensor) -> Tensor:
                 return self.score_mod(scores, places[m - n :, None], places)
 
-        return attention(q, k, v, allowed, scale=self.scale, score_mod=score_mod, dropout=dropout)
+        if self.scale is not None:
+            q = q * (self.scale * math.sqrt(q.shape[-1]))
+        return attention(q, k, v, allowed, score_mod=score_mod, dropout=dropout)
 
     def write(
         self, x: Float[Tensor, "batch n width"], mixed: Float[Tensor, "batch heads n d"]

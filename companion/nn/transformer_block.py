@@ -64,14 +64,11 @@ class TransformerBlock(nn.Module):
             key_mask: True at the keys that are real, the cache included.
             positions: of the rows of x, for rotary attention; counted on from the cache if not given.
         """
-        x = x + self._drop(self._attend(x, cache, key_mask, positions))
+        seen = self.attention(
+            self.attention_norm(x), causal=self.causal, cache=cache, key_mask=key_mask, positions=positions
+        )
+        x = x + self._drop(seen)
         return x + self._drop(self.mlp(self.mlp_norm(x)))
-
-    def _attend(
-        self, x: Tensor, cache: KVCache | None, key_mask: Tensor | None, positions: Tensor | None
-    ) -> Float[Tensor, "batch n width"]:
-        seen = self.attention_norm(x)
-        return self.attention(seen, causal=self.causal, cache=cache, key_mask=key_mask, positions=positions)
 
     def _drop(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.dropout, self.training) if self.dropout else x
@@ -126,7 +123,10 @@ class CrossBlock(TransformerBlock):
             context_mask: True where the context is real.
             return_weights: also return the weights of the cross-attention.
         """
-        x = x + self._drop(self._attend(x, cache, key_mask, positions))
+        seen = self.attention(
+            self.attention_norm(x), causal=self.causal, cache=cache, key_mask=key_mask, positions=positions
+        )
+        x = x + self._drop(seen)
         seen = self.cross(
             self.cross_norm(x), context, cache=context_cache, key_mask=context_mask, return_weights=return_weights
         )
