@@ -5,6 +5,7 @@ Vaswani et al. 2017, arXiv:1706.03762, with three departures: the norms stand be
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -14,6 +15,7 @@ from companion.foundations.attention.seq2seq import PAD
 from companion.nn.attention import MultiHeadAttention
 from companion.nn.kv_cache import KVCache
 from companion.nn.positions import Rotary, sinusoidal
+from companion.nn.transformer_block import CrossBlock, TransformerBlock
 from companion.validate import check_choice, check_count, check_labels, check_number, check_shapes
 
 
@@ -61,38 +63,15 @@ class Memory:
     real: Bool[Tensor, "batch n"]
 
 
-class TranslatorBlock(nn.Module):
-    """Self-attention, in a decoder cross-attention, and a two-layer network; each added to what came in."""
-
-    def __init__(self, config: AttentionConfig, *, cross: bool) -> None:
-        super().__init__()
-        width = config.width
-        self.norm_self = nn.LayerNorm(width)
-        rotary = Rotary(width // config.heads) if config.positions == "rotary" else None
-        self.self_attention = MultiHeadAttention(width, config.heads, dropout=config.dropout, rotary=rotary)
-        self.norm_cross = nn.LayerNorm(width) if cross else None
-        self.cross_attention = MultiHeadAttention(width, config.heads, dropout=config.dropout) if cross else None
-        self.norm_mlp = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
-
-    def forward(
-        self,
-        x: Float[Tensor, "batch t width"],
-        *,
-        real: Bool[Tensor, "batch t"] | None = None,
-        memory: Memory | None = None,
-        caches: tuple[KVCache, KVCache] | None = None,
-    ) -> tuple[Float[Tensor, "batch t width"], Float[Tensor, "batch heads t n"] | None]:
-        """In the encoder with ``real``, in the (causal) decoder with ``memory``; also the cross-attention's map."""
-        own, other = caches if caches is not None else (None, None)
-        x = x + self.self_attention(self.norm_self(x), causal=memory is not None, key_mask=real, cache=own)
-        weights = None
-        if memory is not None:
-            seen, weights = self.cross_attention(
-                self.norm_cross(x), memory.states, key_mask=memory.real, cache=other, return_weights=True
-            )
-            x = x + seen
-        return x + self.mlp(self.norm_mlp(x)), weights
+def block(config: AttentionConfig, *, cross: bool) -> TransformerBlock:
+    """A block of the encoder, or with cross-attention of the decoder, which is causal."""
+    width = config.width
+    rotary = Rotary(width // config.heads) if config.positions == "rotary" else None
+    own = MultiHeadAttention(width, config.heads, dropout=config.dropout, rotary=rotary)
+    other = MultiHeadAttention(width, config.heads, dropout=config.dropout) if cross else None
+    mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+    norm = partial(nn.LayerNorm, width)
+    return CrossBlock(own, other, mlp, norm) if cross else TransformerBlock(own, mlp, norm, causal=False)
 
 
 class AttentionTranslator(nn.Module):
@@ -103,8 +82,8 @@ class AttentionTranslator(nn.Module):
         self.config = config
         self.embed_source = nn.Embedding(config.sources, config.width)
         self.embed_target = nn.Embedding(config.targets, config.width)
-        self.encoder = nn.ModuleList(TranslatorBlock(config, cross=False) for _ in range(config.encoders))
-        self.decoder = nn.ModuleList(TranslatorBlock(config, cross=True) for _ in range(config.decoders))
+        self.encoder = nn.ModuleList(block(config, cross=False) for _ in range(config.encoders))
+        self.decoder = nn.ModuleList(block(config, cross=True) for _ in range(config.decoders))
         self.norm_memory, self.norm_out = nn.LayerNorm(config.width), nn.LayerNorm(config.width)
         self.head = nn.Linear(config.width, config.targets)
 
@@ -115,7 +94,7 @@ class AttentionTranslator(nn.Module):
         real = source != PAD
         x = self._embed(self.embed_source, source)
         for block in self.encoder:
-            x, _ = block(x, real=real)
+            x = block(x, key_mask=real)
         return Memory(self.norm_memory(x), real)
 
     def decode(self, memory: Memory, target: Int[Tensor, "batch t"]) -> Float[Tensor, "batch t targets"]:
@@ -140,7 +119,10 @@ class AttentionTranslator(nn.Module):
         x = self._embed(self.embed_target, target, start=caches[0][0].length if caches else 0)
         maps = []
         for i, block in enumerate(self.decoder):
-            x, weights = block(x, memory=memory, caches=caches[i] if caches else None)
+            own, other = caches[i] if caches else (None, None)
+            x, weights = block(
+                x, memory.states, own, context_cache=other, context_mask=memory.real, return_weights=True
+            )
             maps.append(weights)
         return self.head(self.norm_out(x)), torch.stack(maps, dim=1)
 

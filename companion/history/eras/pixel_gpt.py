@@ -6,9 +6,9 @@ reading order and x_0 a letter that only says "begin":
 
 .. math:: \log p(x) = \sum_{i=1}^{49} \log p(x_i \mid x_0, \dots, x_{i-1})
 
-(eq-eras-chain), without approximation: four binary pixels make one of 16 letters, and a softmax over 16 letters says how
-probable each is. Departures: today's block (`companion.nn.llama_block`) instead of GPT's of 2018; letters of 2×2 pixels
-instead of clustered colours, so that 49 steps write an image.
+(eq-eras-chain), without approximation: four binary pixels make one of 16 letters (`companion.nn.patch_codes`), and a softmax
+over 16 letters says how probable each is. Departures: today's block (`companion.nn.llama_block`) instead of GPT's of 2018;
+letters of 2×2 pixels instead of clustered colours, so that 49 steps write an image.
 """
 
 from dataclasses import dataclass
@@ -18,40 +18,15 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from companion.nn.kv_cache import KVCache
-from companion.nn.llama_block import LlamaBlock
+from companion.nn.llama_block import llama_block
 from companion.nn.norms import RMSNorm
+from companion.nn.patch_codes import from_patch_codes, to_patch_codes
 from companion.nn.positions import Rotary
 from companion.validate import check_count, check_labels, check_shapes
 
 PATCH = 2
 LETTERS = 2 ** (PATCH * PATCH)
 BEGIN = LETTERS
-
-
-def to_letters(images: Float[Tensor, "n 1 height width"]) -> Int[Tensor, "n letters"]:
-    """Images of -1 and 1 as letters from 0 to 15 in reading order; in a square, the upper left pixel counts 8.
-
-    Raises:
-        ValueError: sides that 2 does not divide, or pixels that are neither -1 nor 1.
-    """
-    sizes = check_shapes(images=(images, "n 1 height width"))
-    if sizes["height"] % PATCH or sizes["width"] % PATCH or not ((images == -1) | (images == 1)).all():
-        raise ValueError(f"images: got shape {tuple(images.shape)}, wanted even sides and only the values -1 and 1")
-    squares = images.unfold(2, PATCH, PATCH).unfold(3, PATCH, PATCH)  # n, 1, rows, columns, 2, 2
-    bits = (squares.flatten(4).flatten(1, 3) > 0).long()
-    return (bits * _weights(images.device)).sum(-1)
-
-
-def to_images(letters: Int[Tensor, "n letters"], rows: int) -> Float[Tensor, "n 1 height width"]:
-    """The inverse of `to_letters`, for images of so many rows of letters."""
-    check_count("rows", rows)
-    n, count = check_shapes(letters=(letters, "n letters")).values()
-    if count % rows:
-        raise ValueError(f"rows: got {rows}, wanted a divisor of {count} letters")
-    check_labels("letters", letters.flatten(), LETTERS)
-    bits = (letters[..., None] // _weights(letters.device) % 2).reshape(n, rows, count // rows, PATCH, PATCH)
-    pixels = bits.transpose(2, 3).reshape(n, 1, rows * PATCH, count // rows * PATCH)
-    return pixels.float() * 2 - 1
 
 
 @dataclass(frozen=True)
@@ -89,7 +64,7 @@ class PixelGPT(nn.Module):
         self.place = nn.Embedding(config.rows**2, config.width)
         rotary = Rotary(config.width // config.heads)
         self.blocks = nn.ModuleList(
-            LlamaBlock(config.width, config.heads, config.hidden, rotary) for _ in range(config.layers)
+            llama_block(config.width, config.heads, config.hidden, rotary) for _ in range(config.layers)
         )
         self.norm = RMSNorm(config.width)
         self.out = nn.Linear(config.width, LETTERS, bias=False)
@@ -121,7 +96,7 @@ class PixelGPT(nn.Module):
 
     def log_prob(self, images: Float[Tensor, "n 1 height width"]) -> Float[Tensor, "n"]:
         """The exact log-probability of each image, in nats (eq-eras-chain)."""
-        letters = to_letters(images)
+        letters = to_patch_codes(images, PATCH)
         if letters.shape[1] != self.config.rows**2:
             raise ValueError(f"images: got {letters.shape[1]} letters each, wanted {self.config.rows**2}")
         logits = self(torch.cat([letters.new_full((len(letters), 1), BEGIN), letters[:, :-1]], 1))
@@ -137,13 +112,9 @@ class PixelGPT(nn.Module):
             chances = self(last, caches)[:, -1].softmax(-1)
             last = torch.multinomial(chances, 1, generator=generator)
             written.append(last)
-        return to_images(torch.cat(written, 1), self.config.rows)
+        return from_patch_codes(torch.cat(written, 1), self.config.rows, PATCH)
 
 
 def pixel_gpt_loss(model: PixelGPT, batch: tuple[Tensor, ...], generator: torch.Generator) -> Float[Tensor, ""]:
     """The mean negative log-probability of the batch's images, in nats an image, for `companion.training.train`."""
     return -model.log_prob(batch[0]).mean()
-
-
-def _weights(device: torch.device) -> Int[Tensor, "4"]:
-    return 2 ** torch.arange(PATCH * PATCH - 1, -1, -1, device=device)
