@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from companion.language.scoring import next_token_loss, windows
-from companion.text.gpt.pretraining import CONTROL, MODERN, NANOGPT, Recipe, race
+from companion.text.gpt.pretraining import CONTROL, MODERN, NANOGPT, PretrainingRecipe, race
 from companion.training import train
 
 VOCAB = 11
@@ -78,7 +78,7 @@ def test_the_next_step_is_always_of_the_recipe_that_is_furthest_behind() -> None
     """A slow minute hits both alike only so: the shares of their steps done never differ by more than one step's."""
     order: list[int] = []
 
-    def watched(recipe: Recipe, number: int, steps: int) -> Recipe:
+    def watched(recipe: PretrainingRecipe, number: int, steps: int) -> PretrainingRecipe:
         def build(vocab_size: int) -> torch.nn.Module:
             model = recipe.build(vocab_size)
             model.register_forward_pre_hook(lambda model, _: order.append(number) if model.training else None)
