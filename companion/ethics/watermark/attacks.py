@@ -1,4 +1,4 @@
-"""What a reader may do to a watermarked text before the detector sees it.
+"""Attacks on a text watermark: what a reader may do to a marked text before the detector sees it.
 
 Each attack takes token ids and returns token ids, and knows neither key nor green lists. The pair (previous token, token) is
 what carries the mark, so whoever changes one token disturbs two pairs: of the pairs of a text in which each token was kept

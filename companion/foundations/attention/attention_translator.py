@@ -1,4 +1,4 @@
-"""A small encoder-decoder transformer: it reads a string and writes another, looking back at the input at every step.
+"""An encoder-decoder transformer that reads a string and writes another, attending to the input at every step.
 
 Vaswani et al. 2017, arXiv:1706.03762, with three departures: the norms stand before each part and not after it
 ("pre-norm", Xiong et al. 2020, arXiv:2002.04745), input and output share no embeddings, and symbols are characters.
@@ -25,7 +25,7 @@ class AttentionConfig:
 
     Attributes:
         sources: symbols of the input, padding included.
-        targets: symbols of the output, the start sign included.
+        targets: symbols of the output, the start symbol included.
         width: channels at each place.
         heads: of each attention.
         encoders: blocks that read.

@@ -1,4 +1,4 @@
-"""The same task without attention: a recurrent network squeezes the input into one vector and writes from that.
+"""A recurrent encoder-decoder without attention: the input is squeezed into one vector, and the output written from that.
 
 Cho et al. 2014, arXiv:1406.1078, and Sutskever, Vinyals & Le 2014, arXiv:1409.3215:
 
@@ -24,7 +24,7 @@ class RecurrentConfig:
 
     Attributes:
         sources: symbols of the input, padding included.
-        targets: symbols of the output, the start sign included.
+        targets: symbols of the output, the start symbol included.
         width: of the embeddings.
         hidden: of the recurrent state, in each direction.
     """

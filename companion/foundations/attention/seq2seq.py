@@ -1,4 +1,4 @@
-"""What two models that turn one string into another share: symbols, the loss, greedy decoding, exact match.
+"""Sequence to sequence: the symbols, loss, greedy decoding and exact match that two translators of strings share.
 
 A model here has `encode(source)`, which reads the input once, and `decode(memory, target)`, which returns the logits of
 the next symbol at each place of the target so far. Targets have one fixed length, as ISO dates have.
@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from companion.training import evaluating
 from companion.validate import check_count, check_labels, check_shapes
 
-PAD = START = 0  # the first index: padding in a source, the sign before the first symbol in a target
+PAD = START = 0  # the first index: padding in a source, the symbol before the first one in a target
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def next_symbol_loss(model: Translator, batch: tuple[Tensor, ...], _: torch.Gene
 
 
 def shifted(target: Int[Tensor, "batch length"]) -> Int[Tensor, "batch length"]:
-    """What the decoder sees when it predicts the target: the start sign, then the target without its last symbol."""
+    """What the decoder sees when it predicts the target: the start symbol, then the target without its last symbol."""
     return F.pad(target[:, :-1], (1, 0), value=START)
 
 

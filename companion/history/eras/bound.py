@@ -1,4 +1,4 @@
-r"""A diffusion model's bound on the probability of pixels that are ink or paper, comparable with any other model's.
+r"""The variational bound of a diffusion model on the likelihood of binary pixels, comparable with any other model's.
 
 The terms of `companion.diffusion.ddpm.bound_terms` describe densities of continuous data, and a density is on another
 scale than a probability. Ho, Jain & Abbeel, arXiv:2006.11239, section 3.3, make one of the other: the last step of the chain,
@@ -72,7 +72,7 @@ def _last_mean(denoiser: Denoiser, schedule: NoiseSchedule, x0: Tensor, generato
 def fit_width(
     denoiser: Denoiser, schedule: NoiseSchedule, x0: Float[Tensor, "n ..."], generator: torch.Generator
 ) -> float:
-    """The width of `WIDTHS` at which the last step pays least for these images: use others than are measured."""
+    """The width of `WIDTHS` at which the last step's loss on these images is lowest: use others than are measured."""
     mean = _last_mean(denoiser, schedule, x0, generator)
     return min(WIDTHS, key=lambda width: float(last_step_nats(mean, x0, width).mean()))
 

@@ -1,4 +1,6 @@
-r"""A GPT that writes digits: an image as a text of 49 letters, each a square of 2×2 pixels, read line by line.
+r"""An autoregressive transformer over the patches of an image, a GPT that writes digits as a text of 49 letters.
+
+A letter is a square of 2×2 pixels; they are read line by line.
 
 Chen et al., "Generative Pretraining from Pixels" (image GPT), ICML 2020, trained GPT's decoder on pixels in reading order;
 van den Oord et al., arXiv:1601.06759, had written images pixel by pixel with recurrent networks. With x the letters in

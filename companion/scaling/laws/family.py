@@ -86,7 +86,7 @@ def learning_rate(width: int) -> float:
 
 
 def tokens_for(compute: float, config: LlamaConfig) -> int:
-    """D: how many tokens a compute pays for, in whole batches and at least one; exact, not C / 6N."""
+    """D: how many tokens a compute allows, in whole batches and at least one; exact, not C / 6N."""
     check_number("compute", compute, low=0, open_low=True)
     batch = BATCH * CONTEXT
     return batch * max(1, round(compute / (3 * decoder_flops(config) * batch)))

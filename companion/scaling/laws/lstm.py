@@ -1,4 +1,4 @@
-r"""The language model that the transformer replaced: a recurrent network with gates, which reads one token after the other.
+r"""The LSTM language model, which the transformer replaced: a recurrent network with gates, read one token after the other.
 
 Each layer keeps a state h and a memory c; with σ the logistic function and ⊙ the product of each element,
 
