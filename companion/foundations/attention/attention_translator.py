@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from companion.foundations.attention.seq2seq import PAD
 from companion.nn.attention import MultiHeadAttention
-from companion.nn.kv_cache import KVCache
+from companion.nn.kv_cache import CrossKVState, KVCache, KVState
 from companion.nn.positions import Rotary, sinusoidal
 from companion.validate import check_choice, check_count, check_labels, check_number, check_shapes
 
@@ -59,6 +59,10 @@ class Memory:
 
     states: Float[Tensor, "batch n width"]
     real: Bool[Tensor, "batch n"]
+
+    def __getitem__(self, rows: Int[Tensor, "m"]) -> "Memory":
+        """What was made of these sources."""
+        return Memory(self.states[rows], self.real[rows])
 
 
 class Block(nn.Module):
@@ -118,35 +122,37 @@ class AttentionTranslator(nn.Module):
             x, _ = block(x, real=real)
         return Memory(self.norm_memory(x), real)
 
-    def decode(self, memory: Memory, target: Int[Tensor, "batch t"]) -> Float[Tensor, "batch t targets"]:
+    def decode(
+        self, memory: Memory, target: Int[Tensor, "batch t"], state: CrossKVState | None = None
+    ) -> Float[Tensor, "batch t targets"]:
         """The logits of the symbol after each of the given ones; place t sees the symbols up to t."""
-        return self.decode_with_maps(memory, target)[0]
+        return self.decode_with_maps(memory, target, state)[0]
 
     def decode_with_maps(
         self,
         memory: Memory,
         target: Int[Tensor, "batch t"],
-        caches: list[tuple[KVCache, KVCache]] | None = None,
+        state: CrossKVState | None = None,
     ) -> tuple[Float[Tensor, "batch t targets"], Float[Tensor, "batch decoders heads t n"]]:
         """As `decode`, and the cross-attention's weights: how much each output place looks at each input place.
 
         Args:
             memory: of `encode`.
-            target: the symbols so far; with caches, only those that have not been seen yet.
-            caches: of `new_caches`; they grow by the given symbols.
+            target: the symbols so far; with a state, only those that have not been seen yet.
+            state: of `new_state`; it grows by the given symbols.
         """
         check_shapes(target=(target, "batch t"))
         check_labels("target", target, self.config.targets)
-        x = self._embed(self.embed_target, target, start=caches[0][0].length if caches else 0)
+        x = self._embed(self.embed_target, target, start=0 if state is None else state.length)
         maps = []
         for i, block in enumerate(self.decoder):
-            x, weights = block(x, memory=memory, caches=caches[i] if caches else None)
+            x, weights = block(x, memory=memory, caches=None if state is None else (state.own[i], state.cross[i]))
             maps.append(weights)
         return self.head(self.norm_out(x)), torch.stack(maps, dim=1)
 
-    def new_caches(self) -> list[tuple[KVCache, KVCache]]:
+    def new_state(self, batch: int) -> CrossKVState:
         """For each block of the decoder an empty cache of the symbols so far and one of the source."""
-        return [(KVCache(), KVCache()) for _ in self.decoder]
+        return CrossKVState(KVState(len(self.decoder)), KVState(len(self.decoder)))
 
     def forward(
         self, source: Int[Tensor, "batch n"], target: Int[Tensor, "batch t"]
