@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from companion.language.generation import generate
 from companion.language.processors import Temperature
+from companion.language.scoring import token_log_probs
 from companion.nn.patch_codes import from_patch_codes, to_patch_codes
 from companion.training import evaluating
 from companion.validate import check_float, check_labels, check_number, check_shapes
@@ -65,7 +66,7 @@ def unified_loss(
     """Nats a token (eq-unified-loss), for codes and labels; a coin decides for each whether it is drawn or read."""
     codes, labels = batch
     ids = rows(codes, labels, torch.rand(len(codes), generator=generator) < 0.5)
-    nats = F.cross_entropy(model(ids[:, :-1]).transpose(1, 2), ids[:, 1:], reduction="none")
+    nats = -token_log_probs(model, ids)
     weight = torch.where(ids[:, 1:] < len(WORDS), word_weight, 1.0)
     return (weight * nats).sum() / weight.sum()
 
@@ -82,8 +83,7 @@ def likelihood(model: nn.Module, codes: Int[Tensor, "n 36"], labels: Int[Tensor,
     """log p(picture | word) in nats, by the drawing direction: what the model would have had to draw."""
     ids = rows(codes, labels, torch.ones_like(labels, dtype=torch.bool))
     with evaluating(model):
-        log_p = model(ids[:, :-1]).log_softmax(-1)
-    return log_p.gather(2, ids[:, 1:, None])[:, 1:, 0].sum(1)
+        return token_log_probs(model, ids)[:, 1:].sum(1)
 
 
 def draw(

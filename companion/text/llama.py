@@ -13,7 +13,6 @@ switch on and this class has not, such as biases or rotary frequencies that are 
 refused, not guessed.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,8 +21,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from companion.language.scoring import check_tokens
-from companion.nn.kv_cache import KVCache
+from companion.language.contract import check_tokens
+from companion.nn.kv_cache import KVState
 from companion.nn.llama_block import llama_block
 from companion.nn.norms import RMSNorm
 from companion.nn.positions import Rotary
@@ -152,24 +151,29 @@ class Llama(nn.Module):
     def forward(
         self,
         input_ids: Int[Tensor, "batch n"],
-        past_key_values: Sequence[KVCache] | None = None,
+        past_key_values: KVState | None = None,
         attention_mask: Bool[Tensor, "batch keys"] | None = None,
     ) -> Float[Tensor, "batch n vocab_size"]:
         """Logits of the next token at each position.
 
         Args:
             input_ids: token numbers, shape (batch, n).
-            past_key_values: one `KVCache` for each layer; then ``input_ids`` holds only the new tokens.
-            attention_mask: True at real tokens and False at padding, shape (batch, keys), the cache included.
+            past_key_values: of `new_state`; then ``input_ids`` holds only the new tokens.
+            attention_mask: True at real tokens and False at padding, shape (batch, keys), the state's included. Padding
+                in front shifts all positions of a row alike, which rotary ones do not notice.
 
         Raises:
-            ValueError: token numbers out of range, or not one cache a layer.
+            ValueError: token numbers out of range.
         """
-        check_tokens(input_ids, past_key_values, self.config.vocab_size, self.config.layers)
+        check_tokens(input_ids, past_key_values, self.config.vocab_size)
         x = self.tokens(input_ids)
         for i, block in enumerate(self.blocks):
             x = block(x, None if past_key_values is None else past_key_values[i], key_mask=attention_mask)
         return self.out(self.norm(x))
+
+    def new_state(self, batch: int) -> KVState:
+        """The caches of a text of which nothing was read yet; they take the batch that comes."""
+        return KVState(self.config.layers)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, *, dtype: torch.dtype = torch.float32) -> "Llama":

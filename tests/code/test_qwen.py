@@ -7,7 +7,6 @@ import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from companion.code.qwen import Qwen, file_prompt, repository_prompt
-from companion.language.generation import empty_caches
 from companion.text.llama import LlamaConfig
 from tests.conftest import rejects
 
@@ -55,7 +54,7 @@ def test_with_a_cache_the_logits_are_the_same() -> None:
     with torch.no_grad():
         for block in model.blocks:
             block.attention.k.bias.normal_()
-        caches = empty_caches(model)
+        caches = model.new_state(2)
         got = torch.cat([model(part, caches) for part in IDS.split([3, 1, 3], dim=1)], 1)
         torch.testing.assert_close(got, model(IDS), rtol=0, atol=1e-5)
 

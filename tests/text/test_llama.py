@@ -9,7 +9,6 @@ import torch
 from transformers import LlamaConfig as TheirConfig
 from transformers import LlamaForCausalLM
 
-from companion.language.generation import empty_caches
 from companion.nn.llama_block import llama_block
 from companion.nn.positions import Rotary
 from companion.text.llama import Llama, LlamaConfig
@@ -73,7 +72,7 @@ def test_with_a_cache_the_logits_are_the_same(chunks: tuple[int, ...], gated: bo
     torch.manual_seed(0)
     model = Llama(replace(SMALL, gated_attention=gated)).eval()
     with torch.no_grad():
-        caches = empty_caches(model)
+        caches = model.new_state(2)
         got = torch.cat([model(part, caches) for part in IDS.split(list(chunks), dim=1)], 1)
         torch.testing.assert_close(got, model(IDS), rtol=0, atol=1e-6)
     assert caches[0].k.shape == (2, 2, 7, 4)  # two shared heads, not six

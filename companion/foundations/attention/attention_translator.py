@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from companion.foundations.attention.seq2seq import PAD
 from companion.nn.attention import MultiHeadAttention
-from companion.nn.kv_cache import KVCache
+from companion.nn.kv_cache import CrossKVState, KVState
 from companion.nn.positions import Rotary, sinusoidal
 from companion.nn.transformer_block import CrossBlock, TransformerBlock
 from companion.validate import check_choice, check_count, check_labels, check_number, check_shapes
@@ -62,6 +62,10 @@ class Memory:
     states: Float[Tensor, "batch n width"]
     real: Bool[Tensor, "batch n"]
 
+    def __getitem__(self, rows: Int[Tensor, "m"]) -> "Memory":
+        """What was made of these sources."""
+        return Memory(self.states[rows], self.real[rows])
+
 
 def block(config: AttentionConfig, *, cross: bool) -> TransformerBlock:
     """A block of the encoder, or with cross-attention of the decoder, which is causal."""
@@ -97,38 +101,40 @@ class AttentionTranslator(nn.Module):
             x = block(x, key_mask=real)
         return Memory(self.norm_memory(x), real)
 
-    def decode(self, memory: Memory, target: Int[Tensor, "batch t"]) -> Float[Tensor, "batch t targets"]:
+    def decode(
+        self, memory: Memory, target: Int[Tensor, "batch t"], state: CrossKVState | None = None
+    ) -> Float[Tensor, "batch t targets"]:
         """The logits of the symbol after each of the given ones; place t sees the symbols up to t."""
-        return self.decode_with_maps(memory, target)[0]
+        return self.decode_with_maps(memory, target, state)[0]
 
     def decode_with_maps(
         self,
         memory: Memory,
         target: Int[Tensor, "batch t"],
-        caches: list[tuple[KVCache, KVCache]] | None = None,
+        state: CrossKVState | None = None,
     ) -> tuple[Float[Tensor, "batch t targets"], Float[Tensor, "batch decoders heads t n"]]:
         """As `decode`, and the cross-attention's weights: how much each output place looks at each input place.
 
         Args:
             memory: of `encode`.
-            target: the symbols so far; with caches, only those that have not been seen yet.
-            caches: of `new_caches`; they grow by the given symbols.
+            target: the symbols so far; with a state, only those that have not been seen yet.
+            state: of `new_state`; it grows by the given symbols.
         """
         check_shapes(target=(target, "batch t"))
         check_labels("target", target, self.config.targets)
-        x = self._embed(self.embed_target, target, start=caches[0][0].length if caches else 0)
+        x = self._embed(self.embed_target, target, start=0 if state is None else state.length)
         maps = []
         for i, block in enumerate(self.decoder):
-            own, other = caches[i] if caches else (None, None)
+            own, other = (None, None) if state is None else (state.own[i], state.cross[i])
             x, weights = block(
                 x, memory.states, own, context_cache=other, context_mask=memory.real, return_weights=True
             )
             maps.append(weights)
         return self.head(self.norm_out(x)), torch.stack(maps, dim=1)
 
-    def new_caches(self) -> list[tuple[KVCache, KVCache]]:
+    def new_state(self, batch: int) -> CrossKVState:
         """For each block of the decoder an empty cache of the symbols so far and one of the source."""
-        return [(KVCache(), KVCache()) for _ in self.decoder]
+        return CrossKVState(KVState(len(self.decoder)), KVState(len(self.decoder)))
 
     def forward(
         self, source: Int[Tensor, "batch n"], target: Int[Tensor, "batch t"]

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from companion.language.scoring import mean_nats, next_token_loss, windows
+from companion.language.scoring import mean_nats, next_token_loss, passages
 from companion.scaling.flops import decoder_flops, training_flops
 from companion.text.llama import Llama, LlamaConfig
 from companion.training import TrainConfig, train
@@ -132,7 +132,7 @@ def train_to_end(
     config = TrainConfig(
         steps=tokens // (BATCH * CONTEXT), batch_size=BATCH, lr=lr, warmup=WARMUP, final_lr=final, seed=seed
     )
-    return train(model, next_token_loss, windows(ids, CONTEXT + 1), config).model
+    return train(model, next_token_loss, passages(ids, CONTEXT + 1), config).model
 
 
 def train_run(

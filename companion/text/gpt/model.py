@@ -15,7 +15,6 @@ queries, keys and values lie in one matrix.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +23,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from companion.language.scoring import check_tokens
+from companion.language.contract import check_tokens, positions_of
 from companion.nn.attention import MultiHeadAttention
-from companion.nn.kv_cache import KVCache
+from companion.nn.kv_cache import KVState
 from companion.nn.mlp import MLP
 from companion.nn.published import HARMLESS, Fields, fill, read_config, read_tensors
 from companion.nn.transformer_block import TransformerBlock
@@ -105,29 +104,35 @@ class GPT(nn.Module):
     def forward(
         self,
         input_ids: Int[Tensor, "batch n"],
-        past_key_values: Sequence[KVCache] | None = None,
+        past_key_values: KVState | None = None,
         attention_mask: Bool[Tensor, "batch keys"] | None = None,
     ) -> Float[Tensor, "batch n vocab_size"]:
         """Logits of the next token at each position.
 
         Args:
             input_ids: token numbers, shape (batch, n).
-            past_key_values: one `KVCache` for each layer; then ``input_ids`` holds only the new tokens.
-            attention_mask: True at real tokens and False at padding, shape (batch, keys), the cache included.
+            past_key_values: of `new_state`; then ``input_ids`` holds only the new tokens.
+            attention_mask: True at real tokens and False at padding, shape (batch, keys), the state's included. Positions
+                are counted from each row's first real token.
 
         Raises:
-            ValueError: token numbers out of range, more positions than the model knows, or not one cache a layer.
+            ValueError: token numbers out of range, or more positions than the model knows.
         """
-        start = check_tokens(input_ids, past_key_values, self.config.vocab_size, self.config.layers)
+        start = check_tokens(input_ids, past_key_values, self.config.vocab_size)
         n = input_ids.shape[1]
         if start + n > self.config.context:
             raise ValueError(f"input_ids: got position {start + n}, wanted at most {self.config.context}, the context")
-        x = self.tokens(input_ids) + self.positions.weight[start : start + n]
+        positions = slice(start, start + n) if attention_mask is None else positions_of(attention_mask, n)
+        x = self.tokens(input_ids) + self.positions.weight[positions]
         if self.config.dropout:
             x = F.dropout(x, self.config.dropout, self.training)
         for i, block in enumerate(self.blocks):
             x = block(x, None if past_key_values is None else past_key_values[i], attention_mask)
         return self.norm(x) @ self.tokens.weight.T
+
+    def new_state(self, batch: int) -> KVState:
+        """The caches of a text of which nothing was read yet; they take the batch that comes."""
+        return KVState(self.config.layers)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, *, dtype: torch.dtype = torch.float32) -> "GPT":

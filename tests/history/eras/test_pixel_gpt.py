@@ -12,7 +12,6 @@ from companion.history.eras.pixel_gpt import (
     PixelGPTConfig,
     pixel_gpt_loss,
 )
-from companion.nn.kv_cache import KVCache
 from companion.nn.patch_codes import to_patch_codes
 from companion.training import TrainConfig, train
 from tests.conftest import rejects
@@ -56,9 +55,9 @@ def test_no_letter_is_seen_before_its_turn_and_no_other_image_I21(tiny):
 
 def test_with_a_cache_the_logits_are_the_same_I23(tiny):
     letters = torch.randint(LETTERS, (2, 9), generator=torch.Generator().manual_seed(3))
-    caches = [KVCache() for _ in tiny.blocks]
+    state = tiny.new_state(2)
     with torch.no_grad():
-        parts = [tiny(part, caches) for part in letters.split([4, 1, 3, 1], 1)]
+        parts = [tiny(part, state) for part in letters.split([4, 1, 3, 1], 1)]
         torch.testing.assert_close(torch.cat(parts, 1), tiny(letters), rtol=0, atol=1e-10)
 
 
@@ -86,8 +85,8 @@ def test_it_learns_a_rule_that_pixels_alone_do_not_have():
 
 def test_bad_input(tiny):
     for call, pattern in [
-        (lambda: tiny(torch.full((1, 10), 3)), "letters: got 10"),
-        (lambda: tiny(torch.full((1, 2), 3), [KVCache()]), "caches: got 1"),
+        (lambda: tiny(torch.full((1, 10), 3)), "input_ids: got 10"),
+        (lambda: tiny(torch.full((1, 2), 3), []), "past_key_values: got list"),
         (lambda: tiny.log_prob(images(1)), "images: got 49 letters"),
         (lambda: PixelGPTConfig(width=30, heads=4), "width: got 30"),
     ]:
