@@ -39,22 +39,6 @@ class ScoreMLP(nn.Module):
         return self.net(x * scale, sigma.log() / 4) / sigma[:, None]
 
 
-def geometric_sigmas(high: float, low: float, levels: int) -> Float[Tensor, "levels"]:
-    """Noise levels from ``high`` down to ``low`` in equal ratios."""
-    check_number("low", low, low=0, open_low=True)
-    check_number("high", high, low=low, open_low=True)
-    check_count("levels", levels, low=2)
-    return torch.logspace(math.log10(high), math.log10(low), levels)
-
-
-def random_sigmas(n: int, high: float, low: float, generator: torch.Generator) -> Float[Tensor, "n"]:
-    """``n`` noise levels between ``low`` and ``high``, uniform in their logarithm."""
-    check_count("n", n)
-    check_number("low", low, low=0, open_low=True)
-    check_number("high", high, low=low, open_low=True)
-    return low * (high / low) ** torch.rand(n, generator=generator, device=generator.device)
-
-
 def score_matching_loss(
     score: Score, x: Float[Tensor, "n d"], sigma: Float[Tensor, "n"], generator: torch.Generator
 ) -> Float[Tensor, ""]:
