@@ -1,1 +1,1 @@
-"""Diffusion: the process, what the network predicts, losses, samplers, guidance, distillation."""
+"""Diffusion: paths, predictions, losses, samplers, guidance, distillation, with one currency, `prediction.Prediction`."""

@@ -1,85 +1,82 @@
-r"""DDIM: the same trained denoiser, but few steps, and with as much fresh noise as one likes, down to none.
+r"""DDIM, on every path: the same trained denoiser in few steps, with as much fresh noise as one likes, down to none.
 
-Song, Meng & Ermon, "Denoising Diffusion Implicit Models", arXiv:2010.02502. From step t to an earlier step s (s = -1 is the
-data, :math:`\bar\alpha_{-1} = 1`), with :math:`\hat x_0` from the predicted noise :math:`\epsilon_\theta` (eq-ddpm-x0):
+Song, Meng & Ermon, "Denoising Diffusion Implicit Models", arXiv:2010.02502. From time t to a time s nearer to the data, with
+the predicted data and noise kept and mixed anew:
 
-- :math:`x_s = \sqrt{\bar\alpha_s}\, \hat x_0 + \sqrt{1 - \bar\alpha_s - \sigma^2}\, \epsilon_\theta + \sigma z` (eq-ddim-step)
-- :math:`\sigma^2 = \eta^2\, \frac{1 - \bar\alpha_s}{1 - \bar\alpha_t} (1 - \bar\alpha_t / \bar\alpha_s)` (eq-ddim-sigma)
+- :math:`x_s = \alpha_s\, \hat x_0 + \sqrt{\sigma_s^2 - \tau^2}\; \hat\epsilon + \tau z` (eq-ddim-step)
+- :math:`\tau^2 = \eta^2\, \frac{\sigma_s^2}{\sigma_t^2} \big(\sigma_t^2 - \frac{\alpha_t^2}{\alpha_s^2} \sigma_s^2\big)`
+  (eq-ddim-sigma)
 
-With :math:`\eta = 0` nothing is drawn: the same noise gives the same image. With :math:`\eta = 1` and s = t - 1 it is the
-ancestral sampler. Departure: if :math:`\hat x_0` is clipped, :math:`\epsilon_\theta` is computed anew, so that both fit x_t.
+With :math:`\eta = 0` nothing is drawn: the same noise gives the same sample. With :math:`\eta = 1` and s = t - 1 on a
+variance-preserving path it is the ancestral sampler. Without noise it is **Euler's method** for the ordinary differential
+equation :math:`dx = \hat x_0\, d\alpha + \hat\epsilon\, d\sigma` (eq-path-ode), since :math:`x_t = \alpha_t \hat x_0 +
+\sigma_t \hat\epsilon`. On a straight path that equation is :math:`dx/dt = u` (eq-fm-ode) and the step :math:`x_s = x_t + (s -
+t)\, u`; where t is the noise level, it is :math:`dx/d\sigma = \hat\epsilon` and the Euler sampler of Karras et al.,
+arXiv:2206.00364.
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from companion.diffusion.ddpm import Denoiser, NoiseSchedule, predict_x0
-from companion.validate import check_count, check_float, check_number
-
-
-def strided(total: int, steps: int) -> list[int]:
-    """``steps`` of the steps total - 1, …, 0, evenly spread, falling, the noisiest first."""
-    check_count("total", total)
-    check_count("steps", steps, high=total)
-    return [round(total - i * total / steps) - 1 for i in range(steps)]
+from companion.diffusion.paths import Path, Time, Times, check_towards_data, for_each, time_pairs
+from companion.diffusion.prediction import Denoiser, Prediction
+from companion.training.random import randn
+from companion.validate import check_float, check_number
 
 
 def ddim_step(
-    schedule: NoiseSchedule,
-    x_t: Float[Tensor, "n ..."],
-    t: int,
-    s: int,
-    eps: Float[Tensor, "n ..."],
+    path: Path,
+    prediction: Prediction,
+    t: Time | Shaped[Tensor, "n"],
+    s: Time | Shaped[Tensor, "n"],
     noise: Float[Tensor, "n ..."] | None = None,
     *,
     eta: float = 0.0,
-    clip: float | None = None,
 ) -> Float[Tensor, "n ..."]:
-    """x_s from x_t (eq-ddim-step).
+    """x_s from what is thought to be in x_t (eq-ddim-step).
 
     Args:
-        t: the step of x_t.
-        s: an earlier step, or -1 for the data.
-        eps: the predicted noise in x_t.
+        t: the time of the prediction, one for all or one for each example.
+        s: a time nearer to the data, or the data's own.
         noise: a standard normal draw; needed where ``eta`` is above 0.
         eta: from 0, deterministic, to 1, the noise of the ancestral sampler.
-        clip: the data's largest absolute value, to which the predicted data are clipped; None does not clip.
     """
-    check_count("t", t, low=0, high=schedule.steps - 1)
-    check_count("s", s, low=-1, high=t - 1)
+    x0, eps = prediction.x0, prediction.eps
+    t, s = for_each(t, x0), for_each(s, x0)
+    check_towards_data(path, t, s)
     check_number("eta", eta, low=0, high=1)
-    if eta > 0 and noise is None:
+    alpha_s, sigma_s = path.alpha_sigma(s, x0)
+    if eta == 0:
+        return alpha_s * x0 + sigma_s * eps
+    if noise is None:
         raise ValueError(f"noise: got None with eta = {eta:g}, wanted a standard normal draw")
-    bar_t = float(schedule.alpha_bar[t])
-    bar_s = float(schedule.alpha_bar[s]) if s >= 0 else 1.0
-    x0 = predict_x0(schedule, x_t, torch.full((len(x_t),), t, device=x_t.device), eps)
-    if clip is not None:
-        x0 = x0.clamp(-clip, clip)
-        eps = (x_t - bar_t**0.5 * x0) / (1 - bar_t) ** 0.5
-    variance = eta**2 * (1 - bar_s) / (1 - bar_t) * (1 - bar_t / bar_s)
-    x_s = bar_s**0.5 * x0 + (1 - bar_s - variance) ** 0.5 * eps
-    return x_s if variance == 0 else x_s + variance**0.5 * noise
+    alpha_t, sigma_t = path.alpha_sigma(t, x0)
+    fresh = eta**2 * (sigma_s / sigma_t) ** 2 * (sigma_t**2 - (alpha_t / alpha_s * sigma_s) ** 2)
+    return alpha_s * x0 + (sigma_s**2 - fresh).clamp(min=0).sqrt() * eps + fresh.clamp(min=0).sqrt() * noise
 
 
 @torch.no_grad()
 def ddim_sample(
     denoiser: Denoiser,
-    schedule: NoiseSchedule,
+    path: Path,
     x: Float[Tensor, "n ..."],
-    steps: int,
+    times: Times,
     generator: torch.Generator | None = None,
     *,
     eta: float = 0.0,
-    clip: float | None = None,
 ) -> Float[Tensor, "n ..."]:
-    """From noise ``x`` to data in ``steps`` calls of the denoiser; a generator is needed where ``eta`` is above 0."""
+    """From ``x``, noise at the first time, to the last time, usually the data; one call of the denoiser a step.
+
+    Args:
+        times: a number of steps, spread by ``path.times``; or the times themselves, the noisiest first; or a row of them
+            for each example, shape (n, times).
+        generator: of the fresh noise; needed where ``eta`` is above 0.
+    """
     check_float(x=x)
     if eta > 0 and generator is None:
         raise ValueError(f"generator: got None with eta = {eta:g}, wanted a torch.Generator")
-    path = [*strided(schedule.steps, steps), -1]
-    for t, s in zip(path[:-1], path[1:], strict=True):
-        eps = denoiser(x, torch.full((len(x),), t, device=x.device))
-        noise = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device) if eta > 0 else None
-        x = ddim_step(schedule, x, t, s, eps, noise, eta=eta, clip=clip)
+    for t, s in time_pairs(path, times, x):
+        noise = randn(x.shape, generator, x) if eta > 0 else None
+        x = ddim_step(path, denoiser(x, t), t, s, noise, eta=eta)
     return x

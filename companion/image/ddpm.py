@@ -10,19 +10,25 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from companion.diffusion.ddim import ddim_sample
-from companion.diffusion.ddpm import cosine_schedule
 from companion.diffusion.guidance import guided
-from companion.diffusion.parameterisation import LabelledNet, as_denoiser
+from companion.diffusion.losses import DenoisingLoss
+from companion.diffusion.paths import cosine_schedule
+from companion.diffusion.prediction import Denoiser, Net, as_denoiser
 
 NO_LABEL = 10
 PREDICTION = "v"
 SCHEDULE = cosine_schedule(1000)
+LOSS = DenoisingLoss(SCHEDULE, PREDICTION, drop=0.1, null=NO_LABEL)
+
+
+def digit_denoiser(net: Net, labels: Int[Tensor, "n"], scale: float = 1.0, clip: float | None = 1.0) -> Denoiser:
+    """What a network with labels thinks is in noisy digits, guided towards ``labels`` and clipped to the range of pixels."""
+    return as_denoiser(guided(net, labels, scale, null=NO_LABEL), SCHEDULE, PREDICTION, clip)
 
 
 def draw_digits(
-    net: LabelledNet, labels: Int[Tensor, "n"], generator: torch.Generator, *, scale: float = 1.0, steps: int = 25
+    net: Net, labels: Int[Tensor, "n"], generator: torch.Generator, *, scale: float = 1.0, steps: int = 25
 ) -> Float[Tensor, "n 1 28 28"]:
     """A digit for each label (`NO_LABEL`: any digit), by guided DDIM of ``steps`` steps without fresh noise."""
-    noise = torch.randn(len(labels), 1, 28, 28, generator=generator)
-    denoiser = as_denoiser(guided(net, labels, scale, no_label=NO_LABEL), SCHEDULE, PREDICTION)
-    return ddim_sample(denoiser, SCHEDULE, noise, steps, clip=1.0)
+    noise = torch.randn(len(labels), 1, 28, 28, generator=generator, device=generator.device).to(labels.device)
+    return ddim_sample(digit_denoiser(net, labels, scale), SCHEDULE, noise, steps)

@@ -6,11 +6,10 @@ Trained on 4,000 digits, a tenth of the labels dropped; its averaged weights shi
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from companion.data import digits
-from companion.diffusion.parameterisation import diffusion_loss
-from companion.image.ddpm import NO_LABEL, PREDICTION, SCHEDULE, draw_digits
+from companion.image.ddpm import LOSS, NO_LABEL, draw_digits
 from companion.metrics.digit_judge import cnn_fid, recognised
 from companion.models import Recipe
 from companion.nn.unet import UNet, UNetConfig
@@ -30,14 +29,10 @@ def load() -> UNet:
     return load_weights("ddpm_digits", build())
 
 
-def _loss(model: nn.Module, batch: tuple[Tensor, ...], generator: torch.Generator) -> Tensor:
-    return diffusion_loss(model, SCHEDULE, *batch, generator, prediction=PREDICTION, no_label=NO_LABEL)
-
-
 def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Module:
     data = digits("train")
     config = TrainConfig(steps=3 if smoke else 9_000, batch_size=32, lr=3e-3, final_lr=0.02, ema=0.999, seed=seed)
-    return train(model, _loss, (data.images, data.labels), config, checkpoint=checkpoint).model
+    return train(model, LOSS, (data.images, data.labels), config, checkpoint=checkpoint).model
 
 
 def _measure(model: nn.Module, smoke: bool = False) -> dict[str, float]:

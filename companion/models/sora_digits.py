@@ -12,7 +12,7 @@ from companion.video.film_judge import judge_films
 from companion.video.measures import flicker, jerk
 from companion.video.sora.compression import FilmCompressor, compression_loss
 from companion.video.sora.films import DrawLatents, FilmModel, draw_films
-from companion.video.sora.flow import film_loss
+from companion.video.sora.flow import FilmLoss
 from companion.video.sora.transformer import Sora, SoraConfig
 from companion.weights import load_weights
 
@@ -35,9 +35,9 @@ def _train(model: FilmModel, seed: int, smoke: bool, checkpoint: Path) -> nn.Mod
 
     config = TrainConfig(steps=3 if smoke else 2_500, batch_size=16, lr=3e-3, final_lr=0.02, ema=0.995, seed=seed)
     compressor = train(model.compressor, compression_loss, films, config, checkpoint=first).model
-    draw = DrawLatents(maker, compressor, patch=model.transformer.config.patch)
+    draw = DrawLatents(maker, compressor)
     config = TrainConfig(steps=3 if smoke else 12_000, batch_size=32, lr=3e-3, final_lr=0.02, ema=0.999, seed=seed)
-    transformer = train(model.transformer, film_loss, draw, config, checkpoint=checkpoint, checkpoint_every=250).model
+    transformer = train(model.transformer, FilmLoss(), draw, config, checkpoint=checkpoint, checkpoint_every=250).model
     first.unlink(missing_ok=True)
     return FilmModel(compressor, transformer)
 

@@ -6,20 +6,24 @@ import pytest
 import torch
 from torch import nn
 
-from companion.diffusion.ddim import strided
-from companion.diffusion.ddpm import NoiseSchedule, cosine_schedule, q_sample
-from companion.diffusion.distillation import answer_for, distillation_loss, routes
-from companion.diffusion.jumps import as_guess, gaussian_factor, gaussian_guess, jump, jump_sample, walk
+from companion.diffusion.ddim import ddim_sample, ddim_step
+from companion.diffusion.distillation import DistillationLoss, answer_for, teacher_timesteps
+from companion.diffusion.gaussian import gaussian_denoiser, gaussian_factor
+from companion.diffusion.paths import VariancePreserving, cosine_schedule, q_sample
+from companion.diffusion.prediction import as_denoiser, to_prediction
+from companion.diffusion.times import timesteps
 from companion.training import TrainConfig, train
 from tests.conftest import rejects
 
 S = cosine_schedule(1000)
 
 
-def test_the_target_is_the_inverse_of_a_jump() -> None:
+def test_the_target_is_the_inverse_of_a_ddim_step() -> None:
     x, x0 = torch.randn(4, 2, 3).double(), torch.randn(4, 2, 3).double()
     t, s = torch.tensor([999, 700, 300, 20]), torch.tensor([750, 2, -1, 19])
-    torch.testing.assert_close(answer_for(S, x, jump(S, x, x0, t, s), t, s), x0, rtol=0, atol=1e-7)
+    torch.testing.assert_close(
+        answer_for(S, x, ddim_step(S, to_prediction(S, "x0", x, t, x0), t, s), t, s), x0, rtol=0, atol=1e-7
+    )
 
 
 def test_printed_target_I60() -> None:
@@ -30,43 +34,45 @@ def test_printed_target_I60() -> None:
     assert got.item() == pytest.approx((x_s - rho * x_t) / (a_s - rho * a_t))
 
 
-def test_the_student_that_answers_the_target_follows_the_teacher_station_by_station() -> None:
-    """Truth: with the target as its guess, 4 steps end where the teacher's 16 end, for any teacher."""
+def test_the_student_that_answers_the_target_follows_the_teacher_step_by_step() -> None:
+    """Truth: with the target as its prediction, 4 steps end where the teacher's 16 end, for any teacher."""
     x = torch.randn(3, 2).double()
 
     def teacher(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         return torch.sin(2 * x + t[:, None].to(x) / 400)
 
-    stations = routes(1000, 16, 4)
-    by_start = {int(row[0]): row for row in stations}
+    rows = teacher_timesteps(1000, 16, 4)
+    by_start = {int(row[0]): row for row in rows}
+    teacher_denoiser = as_denoiser(teacher, S, "x0")
 
     def student(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        route = by_start[int(t[0])].expand(len(x), -1)
-        return answer_for(S, x, walk(teacher, S, x, route), route[:, 0], route[:, -1])
+        times = by_start[int(t[0])].expand(len(x), -1)
+        return answer_for(S, x, ddim_sample(teacher_denoiser, S, x, times), times[:, 0], times[:, -1])
 
-    torch.testing.assert_close(jump_sample(student, S, x, 4), jump_sample(teacher, S, x, 16), rtol=0, atol=1e-7)
+    got = ddim_sample(as_denoiser(student, S, "x0"), S, x, 4)
+    torch.testing.assert_close(got, ddim_sample(teacher_denoiser, S, x, 16), rtol=0, atol=1e-7)
 
 
 def test_for_gaussian_data_the_perfect_student_is_a_known_factor() -> None:
     """Many small teacher steps for N(0, std²): the one-step student's answer tends to std · x at the last step."""
     std, x = 0.4, torch.tensor([[1.0], [-2.0]]).double()
-    route = routes(1000, 1000, 1).expand(2, -1)
-    answer = answer_for(S, x, walk(gaussian_guess(S, std), S, x, route), route[:, 0], route[:, -1])
-    torch.testing.assert_close(answer, gaussian_factor(S, std, 999) * x, rtol=0.01, atol=0)
+    times = teacher_timesteps(1000, 1000, 1).expand(2, -1)
+    answer = answer_for(S, x, ddim_sample(gaussian_denoiser(S, std), S, x, times), times[:, 0], times[:, -1])
+    torch.testing.assert_close(answer, gaussian_factor(S, std, 999, -1) * x, rtol=0.01, atol=0)
 
 
 @pytest.mark.parametrize(("teacher_steps", "student_steps"), [(16, 4), (4, 1), (8, 8), (30, 6)])
-def test_routes_are_the_teachers_steps_and_begin_at_the_students(teacher_steps: int, student_steps: int) -> None:
-    stations = routes(1000, teacher_steps, student_steps)
-    assert stations.shape == (student_steps, teacher_steps // student_steps + 1)
-    assert stations[:, 0].tolist() == strided(1000, student_steps)
-    assert stations[:-1, -1].tolist() == stations[1:, 0].tolist()
-    assert stations[:, :-1].flatten().tolist() == strided(1000, teacher_steps)
-    assert stations[-1, -1] == -1
+def test_rows_are_the_teachers_steps_and_begin_at_the_students(teacher_steps: int, student_steps: int) -> None:
+    rows = teacher_timesteps(1000, teacher_steps, student_steps)
+    assert rows.shape == (student_steps, teacher_steps // student_steps + 1)
+    assert rows[:, 0].tolist() == timesteps(1000, student_steps)
+    assert rows[:-1, -1].tolist() == rows[1:, 0].tolist()
+    assert rows[:, :-1].flatten().tolist() == timesteps(1000, teacher_steps)
+    assert rows[-1, -1] == -1
 
 
 class Scale(nn.Module):
-    """A student with one number for each of its steps: what it multiplies x_t by to guess the data."""
+    """A student with one number for each of its steps: what it multiplies x_t by to predict the data."""
 
     def __init__(self, starts: list[int]) -> None:
         super().__init__()
@@ -79,33 +85,28 @@ class Scale(nn.Module):
 
 def test_learning_finds_the_closed_form_student() -> None:
     """Gaussian data, a linear student: training on the loss ends at the factors that follow from the teacher's steps."""
-    std, stations = 0.5, routes(1000, 8, 2)
+    std, rows = 0.5, teacher_timesteps(1000, 8, 2)
     data = torch.randn(512, 4).double() * std
-    student, guess = Scale(stations[:, 0].tolist()), gaussian_guess(S, std)
-
-    def loss(model: nn.Module, batch: tuple[torch.Tensor, ...], generator: torch.Generator) -> torch.Tensor:
-        return distillation_loss(model, lambda _: guess, S, *batch, stations, generator, prediction="x0")
-
+    student, exact = Scale(rows[:, 0].tolist()), gaussian_denoiser(S, std)
+    loss = DistillationLoss(S, lambda _: exact, rows, "x0")
     config = TrainConfig(steps=250, batch_size=32, lr=0.05, weight_decay=0.0)
     trained = train(student, loss, (data, torch.zeros(512, dtype=torch.int64)), config).model
     x = torch.ones(1, 1).double()
-    for i, row in enumerate(stations):
-        want = answer_for(S, x, walk(guess, S, x, row[None]), row[:1], row[-1:]).item()
+    for i, row in enumerate(rows):
+        want = answer_for(S, x, ddim_sample(exact, S, x, row[None]), row[:1], row[-1:]).item()
         assert float(trained.factor.detach()[i]) == pytest.approx(want, abs=0.01)
-    ours = jump_sample(as_guess(trained, torch.zeros(1).long(), S, prediction="x0"), S, x, 2).item()
-    assert abs(ours - std) < 0.5 * abs(
-        jump_sample(guess, S, x, 2).item() - std
-    )  # better than the teacher's own 2 steps
+    ours = ddim_sample(as_denoiser(lambda x, t: trained(x, t, None), S, "x0"), S, x, 2).item()
+    theirs = ddim_sample(exact, S, x, 2).item()  # the teacher's own two steps
+    assert abs(ours - std) < 0.5 * abs(theirs - std)
 
 
 def test_the_weight_is_the_truncated_ratio_and_the_loss_a_mean_over_pixels() -> None:
-    schedule = NoiseSchedule(torch.tensor([0.1, 0.8], dtype=torch.float64))
-    x0, stations = torch.zeros(3, 2, 2).double(), torch.tensor([[0, -1]])
-    loss = distillation_loss(
-        lambda x, t, y: torch.full_like(x, 2.0), lambda labels: lambda x, t: torch.zeros_like(x), schedule, x0,
-        torch.zeros(3).long(), stations, torch.Generator().manual_seed(0), prediction="x0",
-    )  # fmt: skip
-    assert loss.item() == pytest.approx(4 * 0.9 / 0.1)
+    schedule = VariancePreserving(torch.tensor([0.1, 0.8], dtype=torch.float64))
+    x0, rows = torch.zeros(3, 2, 2).double(), torch.tensor([[0, -1]])
+    teacher = as_denoiser(lambda x, t: torch.zeros_like(x), schedule, "x0")
+    loss = DistillationLoss(schedule, lambda labels: teacher, rows, "x0")
+    value = loss(lambda x, t, y: torch.full_like(x, 2.0), (x0, torch.zeros(3).long()), torch.Generator().manual_seed(0))
+    assert value.item() == pytest.approx(4 * 0.9 / 0.1)
 
 
 def test_the_teacher_gets_no_gradient_and_the_student_does() -> None:
@@ -115,29 +116,25 @@ def test_the_teacher_gets_no_gradient_and_the_student_does() -> None:
         return net(x)
 
     teacher, student = nn.Linear(3, 3).double(), answer
-    loss = distillation_loss(
-        student, lambda labels: as_guess(lambda x, t, y: teacher(x), labels, S), S, torch.randn(5, 3).double(),
-        torch.arange(5), routes(1000, 8, 2), torch.Generator().manual_seed(0),
-    )  # fmt: skip
-    loss.backward()
+    loss = DistillationLoss(S, lambda _: as_denoiser(lambda x, t: teacher(x), S, "v"), teacher_timesteps(1000, 8, 2))
+    batch = (torch.randn(5, 3).double(), torch.arange(5))
+    loss(student, batch, torch.Generator().manual_seed(0)).backward()
     assert all(p.grad is None for p in teacher.parameters())
     assert all(bool((p.grad != 0).any()) for p in net.parameters())
 
 
 def test_the_loss_is_that_of_the_steps_that_its_generator_draws() -> None:
     """Half-way between: the same draws by hand give the same number."""
-    stations, x0 = routes(1000, 4, 2), torch.randn(6, 3).double()
-    guess, generator = gaussian_guess(S, 0.7), torch.Generator().manual_seed(5)
-    got = distillation_loss(
-        lambda x, t, y: 0.1 * x, lambda _: guess, S, x0, torch.zeros(6).long(), stations,
-        torch.Generator().manual_seed(5), prediction="x0",
-    )  # fmt: skip
-    rows = torch.randint(2, (6,), generator=generator)
+    rows, x0 = teacher_timesteps(1000, 4, 2), torch.randn(6, 3).double()
+    exact, generator = gaussian_denoiser(S, 0.7), torch.Generator().manual_seed(5)
+    loss = DistillationLoss(S, lambda _: exact, rows, "x0")
+    got = loss(lambda x, t, y: 0.1 * x, (x0, torch.zeros(6).long()), torch.Generator().manual_seed(5))
+    drawn = torch.randint(2, (6,), generator=generator)
     noise = torch.randn(x0.shape, generator=generator, dtype=x0.dtype)
     total = 0.0
-    for i, row in enumerate(stations[rows]):
+    for i, row in enumerate(rows[drawn]):
         x = q_sample(S, x0[i : i + 1], row[:1], noise[i : i + 1])
-        want = answer_for(S, x, walk(guess, S, x, row[None]), row[:1], row[-1:])
+        want = answer_for(S, x, ddim_sample(exact, S, x, row[None]), row[:1], row[-1:])
         bar = float(S.alpha_bar[row[0]])
         total += max(1.0, bar / (1 - bar)) * float((want - 0.1 * x).square().mean()) / 6
     assert got.item() == pytest.approx(total)
@@ -145,8 +142,8 @@ def test_the_loss_is_that_of_the_steps_that_its_generator_draws() -> None:
 
 def test_bad_input() -> None:
     with rejects("multiple"):
-        routes(1000, 10, 4)
+        teacher_timesteps(1000, 10, 4)
     with rejects("teacher_steps"):
-        routes(1000, 2, 4)
+        teacher_timesteps(1000, 2, 4)
     with rejects("t, s"):
         answer_for(S, torch.zeros(1, 2), torch.zeros(1, 2), torch.tensor([5]), torch.tensor([5]))

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from companion.data import digits
-from companion.image.ddpm import NO_LABEL, draw_digits
+from companion.image.ddpm import LOSS, NO_LABEL, draw_digits
 from companion.metrics.digit_judge import cnn_fid, recognised
-from companion.models.ddpm_digits import _loss, build, load
+from companion.models.ddpm_digits import build, load
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +57,11 @@ def test_the_loss_of_an_untrained_model_is_about_that_of_saying_nothing():
     """v has about the size of the data and the noise, so a network that outputs little has a loss near its variance."""
     data = digits("train", limit=64)
     net = build()
-    value = _loss(net, (data.images, data.labels), torch.Generator().manual_seed(0))
+    value = LOSS(net, (data.images, data.labels), torch.Generator().manual_seed(0))
     assert 0.5 < value.item() < 2.0
 
 
 def test_the_loss_depends_on_its_generator_alone():
     data, net = digits("train", limit=16), build()
-    values = [_loss(net, (data.images, data.labels), torch.Generator().manual_seed(k)).item() for k in (0, 0, 1)]
+    values = [LOSS(net, (data.images, data.labels), torch.Generator().manual_seed(k)).item() for k in (0, 0, 1)]
     assert values[0] == values[1] != values[2]

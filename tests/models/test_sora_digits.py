@@ -5,7 +5,7 @@ import torch
 from companion.data.moving_digits import film_maker
 from companion.models.sora_digits import build
 from companion.video.sora.films import DrawLatents
-from companion.video.sora.flow import film_loss
+from companion.video.sora.flow import FilmLoss
 
 
 def test_the_loss_of_an_untrained_model_is_that_of_saying_nothing():
@@ -15,5 +15,5 @@ def test_the_loss_of_an_untrained_model_is_that_of_saying_nothing():
     model.compressor.unit.momentum = 1.0
     model.compressor.encode(film_maker("train", limit=50).draw(64, torch.Generator()).films)
     batch = DrawLatents(film_maker("train", limit=50), model.compressor.eval())(32, torch.Generator())
-    value = film_loss(model.transformer, batch, torch.Generator().manual_seed(0))
+    value = FilmLoss()(model.transformer, batch, torch.Generator().manual_seed(0))
     assert 1.6 < value.item() < 2.4

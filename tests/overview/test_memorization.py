@@ -9,7 +9,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 
 from companion.data import small_digits
 from companion.metrics.nearest import nearest
-from companion.overview.memorization import Denoiser, NoiseLevels, denoising_loss, exact_denoiser, sample
+from companion.overview.memorization import ImageMLP, denoising_loss, exact_denoiser, sample
 from companion.training import TrainConfig, train
 from tests.conftest import rejects
 
@@ -18,26 +18,26 @@ def points() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     train_set = torch.randn(7, 3, generator=generator, dtype=torch.float64)
     z = torch.randn(5, 3, generator=generator, dtype=torch.float64)
-    return train_set, z, torch.tensor([[0.2], [0.5], [1.0], [2.0], [5.0]], dtype=torch.float64)
+    return train_set, z, torch.tensor([0.2, 0.5, 1.0, 2.0, 5.0], dtype=torch.float64)
 
 
 def test_exact_denoiser_is_the_mixtures_score_by_tweedie() -> None:
     """D*(z) = z + σ² ∇ log p_σ(z), where p_σ puts a Gaussian on every training image: torch's mixture, by autograd."""
     train_set, z, sigmas = points()
-    for row, sigma in zip(z, sigmas[:, 0], strict=True):
+    for row, sigma in zip(z, sigmas, strict=True):
         mixture = MixtureSameFamily(Categorical(logits=torch.zeros(7)), Independent(Normal(train_set, sigma), 1))
         at = row[None].clone().requires_grad_()
         (score,) = torch.autograd.grad(mixture.log_prob(at).sum(), at)
-        got = exact_denoiser(row[None], sigma.reshape(1, 1), train_set)
+        got = exact_denoiser(row[None], sigma.reshape(1), train_set)
         torch.testing.assert_close(got, row[None] + sigma**2 * score, rtol=0, atol=1e-9)
 
 
 def test_exact_denoiser_is_as_printed_I60() -> None:
     train_set, z, sigmas = points()
-    for row, sigma in zip(z, sigmas[:, 0], strict=True):
+    for row, sigma in zip(z, sigmas, strict=True):
         likelihood = torch.stack([torch.exp(-((row - x) ** 2).sum() / (2 * sigma**2)) for x in train_set])
         wanted = sum(w * x for w, x in zip(likelihood / likelihood.sum(), train_set, strict=True))
-        torch.testing.assert_close(exact_denoiser(row[None], sigma.reshape(1, 1), train_set)[0], wanted)
+        torch.testing.assert_close(exact_denoiser(row[None], sigma.reshape(1), train_set)[0], wanted)
 
 
 def test_nothing_denoises_the_training_set_better() -> None:
@@ -45,7 +45,7 @@ def test_nothing_denoises_the_training_set_better() -> None:
     train_set, _, _ = points()
     generator = torch.Generator().manual_seed(1)
     x = train_set.repeat(3000, 1)
-    sigma = torch.full((len(x), 1), 0.7, dtype=torch.float64)
+    sigma = torch.full((len(x),), 0.7, dtype=torch.float64)
     z = x + 0.7 * torch.randn(x.shape, generator=generator, dtype=torch.float64)
     best = exact_denoiser(z, sigma, train_set)
     for other in (best * 1.02, best + 0.02, 0.97 * best + 0.03 * z, exact_denoiser(z, sigma * 1.1, train_set)):
@@ -55,7 +55,7 @@ def test_nothing_denoises_the_training_set_better() -> None:
 def test_with_the_exact_denoiser_every_sample_is_a_training_image() -> None:
     train_set = small_digits("train", limit=200).images.flatten(1)
     noise = torch.randn(50, 64, generator=torch.Generator().manual_seed(0))
-    made = sample(lambda z, sigma: exact_denoiser(z, sigma, train_set), noise, NoiseLevels())
+    made = sample(lambda z, sigma: exact_denoiser(z, sigma, train_set), noise)
     found = nearest(made, train_set)
     assert found.distance.max() < 1e-2
     assert found.index.unique().numel() > 20
@@ -68,12 +68,11 @@ def test_sampler_follows_the_closed_path_of_one_image() -> None:
     seen = []
 
     def denoise(z: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        seen.append((float(sigma), z))
+        seen.append((float(sigma[0]), z))
         return a.expand_as(z)
 
-    levels = NoiseLevels(low=0.1, high=10, steps=5)
-    torch.testing.assert_close(sample(denoise, noise, levels), a)
-    assert [s for s, _ in seen] == pytest.approx(levels.grid().tolist()) and len(seen) == 6
+    torch.testing.assert_close(sample(denoise, noise, 5), a)
+    assert [s for s, _ in seen] == pytest.approx([10 * 0.01 ** (i / 5) for i in range(6)])
     for sigma, z in seen:
         torch.testing.assert_close(z, a + sigma / 10 * (10 * noise - a), rtol=1e-5, atol=1e-5)
 
@@ -81,7 +80,7 @@ def test_sampler_follows_the_closed_path_of_one_image() -> None:
 def test_loss_is_the_printed_one_and_a_perfect_guess_costs_nothing() -> None:
     x = torch.randn(6, 4)
 
-    class Knows(Denoiser):
+    class Knows(ImageMLP):
         def forward(self, z: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
             self.seen = (z, sigma)
             return x
@@ -90,7 +89,7 @@ def test_loss_is_the_printed_one_and_a_perfect_guess_costs_nothing() -> None:
     assert denoising_loss(model, (x,), torch.Generator().manual_seed(0)) == 0
     z, sigma = model.seen
     assert sigma.min() >= 0.1 and sigma.max() <= 10 and len(sigma.unique()) == 6
-    torch.testing.assert_close(((z - x) / sigma).square().mean(), torch.tensor(1.0), rtol=0, atol=0.7)
+    torch.testing.assert_close(((z - x) / sigma[:, None]).square().mean(), torch.tensor(1.0), rtol=0, atol=0.7)
 
 
 def test_noise_levels_are_log_uniform_and_the_noise_is_standard_normal() -> None:
@@ -124,12 +123,23 @@ def test_the_network_gets_numbers_of_one_size_and_the_logarithm_of_sigma() -> No
 
 
 def test_network_sees_the_noise_level_and_only_its_own_row() -> None:
-    model = Denoiser(5, 8)
-    z, sigma = torch.randn(4, 5), torch.full((4, 1), 0.5)
+    model = ImageMLP(5, 8)
+    z, sigma = torch.randn(4, 5), torch.full((4,), 0.5)
     out = model(z, sigma)
     assert not torch.allclose(out, model(z, 2 * sigma))
     changed = torch.cat([z[:1], torch.randn(3, 5)])
     torch.testing.assert_close(model(changed, sigma)[0], out[0])
+
+
+def test_network_sees_numbers_of_one_size_at_every_noise_level() -> None:
+    """Noised images of unit variance are divided by √(1 + σ²), from the lowest level to the highest."""
+    model, seen = ImageMLP(64, 8), []
+    model.net.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    for level in (0.1, 1.0, 10.0):
+        sigma = torch.full((500,), level)
+        model(torch.randn(500, 64) + level * torch.randn(500, 64), sigma)
+        assert float(seen[-1][:, :64].var()) == pytest.approx(1, abs=0.03)
+        torch.testing.assert_close(seen[-1][:, 64], sigma.log())
 
 
 def test_few_images_are_copied_and_many_are_not() -> None:
@@ -138,9 +148,9 @@ def test_few_images_are_copied_and_many_are_not() -> None:
     near = float(nearest(x[700:], x[:700]).distance.quantile(0.01))
     copied = {}
     for n in (8, 700):
-        model = Denoiser(64, 96)
+        model = ImageMLP(64, 96)
         config = TrainConfig(steps=700, batch_size=64, lr=4e-3, ema=0.99, weight_decay=0.0)
-        made = sample(train(model, denoising_loss, (x[:n],), config).model, noise, NoiseLevels())
+        made = sample(train(model, denoising_loss, (x[:n],), config).model, noise)
         copied[n] = float((nearest(made, x[:n]).distance < near).float().mean())
     assert copied[8] > 0.4 and copied[700] < 0.05
 
@@ -154,12 +164,10 @@ def test_bad_input() -> None:
     with rejects("sigma"):
         exact_denoiser(z, 0 * sigmas, train_set)
     with rejects("dims"):
-        Denoiser(0, 4)
+        ImageMLP(0, 4)
     with rejects("z: got shape"):
-        Denoiser(5, 8)(torch.randn(2, 4), torch.ones(2, 1))
-    with rejects("high"):
-        NoiseLevels(low=2, high=1)
-    with rejects("steps"):
-        NoiseLevels(steps=0)
+        ImageMLP(5, 8)(torch.randn(2, 4), torch.ones(2))
+    with rejects("levels"):
+        sample(lambda z, s: z, torch.zeros(2, 3), 0)
     with rejects("NaN"):
-        sample(lambda z, s: z, torch.full((2, 3), torch.nan), NoiseLevels())
+        sample(lambda z, s: z, torch.full((2, 3), torch.nan))

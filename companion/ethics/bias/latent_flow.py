@@ -15,17 +15,21 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from companion.diffusion.flow_matching import flow_matching_loss, heun
-from companion.diffusion.guidance import guide
-from companion.diffusion.parameterisation import drop_labels
+from companion.diffusion.guidance import guided
+from companion.diffusion.heun import heun_sample
+from companion.diffusion.losses import DenoisingLoss
+from companion.diffusion.paths import RectifiedFlow
+from companion.diffusion.prediction import as_denoiser
 from companion.foundations.elbo import elbo_loss
 from companion.foundations.vae import VAE, GaussianLikelihood
 from companion.nn.point_mlp import TimedPointMLP
 from companion.training import TrainConfig, train
-from companion.validate import check_count, check_number, check_shapes
+from companion.validate import check_number, check_shapes
 
 NO_LABEL = 10
 LATENT = 20
+FLOW = RectifiedFlow()
+LOSS = DenoisingLoss(FLOW, "velocity", drop=0.1, null=NO_LABEL)
 
 
 @dataclass(frozen=True)
@@ -91,12 +95,7 @@ def fit_flow(
         rows = torch.multinomial(chance, n, replacement=True, generator=generator)
         return codes[rows], labels[rows]
 
-    def loss(model: nn.Module, batch: tuple[Tensor, ...], generator: torch.Generator) -> Tensor:
-        x, y = batch
-        y = drop_labels(y, 0.1, NO_LABEL, generator)
-        return flow_matching_loss(lambda x_t, t: model(x_t, t, y), x, generator)
-
-    return train(LabelledVelocity(), loss, draw_batch, config).model
+    return train(LabelledVelocity(), LOSS, draw_batch, config).model
 
 
 def draw(
@@ -114,17 +113,10 @@ def draw(
     Args:
         scale: guidance w; 1 is none.
         guide_from: guide only once so much of the way from noise (0) to code (1) is behind; 0 guides everywhere.
-        steps: Heun's, two calls of the network each.
+        steps: Heun's, two evaluations of the network each, but one in the last.
     """
     check_shapes(labels=(labels, "n"))
     check_number("guide_from", guide_from, low=0, high=1)
-    check_count("steps", steps)
-    nothing = torch.full_like(labels, NO_LABEL)
-
-    def guided(x: Tensor, t: Tensor) -> Tensor:
-        told = velocity(x, t, labels)
-        if scale == 1 or float(t[0]) < guide_from:
-            return told
-        return guide(velocity(x, t, nothing), told, scale)
-
-    return codec.images(heun(guided, torch.randn(len(labels), LATENT, generator=generator), steps))
+    net = guided(velocity, labels, scale, null=NO_LABEL, interval=(guide_from, FLOW.data))
+    noise = torch.randn(len(labels), LATENT, generator=generator)
+    return codec.images(heun_sample(as_denoiser(net, FLOW, "velocity"), FLOW, noise, steps))

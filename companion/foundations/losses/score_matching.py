@@ -22,7 +22,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from companion.nn.point_mlp import TimedPointMLP
-from companion.validate import Count, Finite, Positive, Range, check_number, check_shapes, checked
+from companion.validate import Count, Finite, Positive, Range, check_shapes, checked
 
 # score(x, sigma): points (n, d) and one noise level each (n) to (n, d).
 Score = Callable[[Tensor, Tensor], Tensor]
@@ -38,20 +38,6 @@ class ScoreMLP(nn.Module):
     def forward(self, x: Float[Tensor, "n d"], sigma: Float[Tensor, "n"]) -> Float[Tensor, "n d"]:
         scale = (1 + sigma.square()).rsqrt()[:, None]
         return self.net(x * scale, sigma.log() / 4) / sigma[:, None]
-
-
-@checked
-def geometric_sigmas(high: float, low: Positive, levels: Annotated[int, Range(2)]) -> Float[Tensor, "levels"]:
-    """Noise levels from ``high`` down to ``low`` in equal ratios."""
-    check_number("high", high, low=low, open_low=True)
-    return torch.logspace(math.log10(high), math.log10(low), levels)
-
-
-@checked
-def random_sigmas(n: Count, high: float, low: Positive, generator: torch.Generator) -> Float[Tensor, "n"]:
-    """``n`` noise levels between ``low`` and ``high``, uniform in their logarithm."""
-    check_number("high", high, low=low, open_low=True)
-    return low * (high / low) ** torch.rand(n, generator=generator, device=generator.device)
 
 
 @checked

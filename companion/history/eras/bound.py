@@ -1,6 +1,6 @@
 r"""The variational bound of a diffusion model on the likelihood of binary pixels, comparable with any other model's.
 
-The terms of `companion.diffusion.ddpm.bound_terms` describe densities of continuous data, and a density is on another
+The terms of `companion.diffusion.bound.bound_terms` describe densities of continuous data, and a density is on another
 scale than a probability. Ho, Jain & Abbeel, arXiv:2006.11239, section 3.3, make one of the other: the last step of the chain,
 a Gaussian around the mean :math:`\mu`, gives each value the mass of its interval. With two values, -1 and 1, the intervals
 meet at 0 (eq-eras-mass):
@@ -18,14 +18,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from companion.diffusion.ddpm import (
-    Denoiser,
-    NoiseSchedule,
-    bound_terms,
-    posterior,
-    predict_x0,
-    q_sample,
-)
+from companion.diffusion.bound import bound_terms
+from companion.diffusion.ddpm import posterior
+from companion.diffusion.paths import VariancePreserving, q_sample
+from companion.diffusion.prediction import Denoiser
+from companion.training.random import randn
 from companion.validate import check_number, check_shapes
 
 WIDTHS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
@@ -60,17 +57,16 @@ def last_step_nats(mean: Float[Tensor, "n ..."], x0: Float[Tensor, "n ..."], wid
     return -torch.special.log_ndtr(x0 * mean / width).flatten(1).sum(1)
 
 
-def _last_mean(denoiser: Denoiser, schedule: NoiseSchedule, x0: Tensor, generator: torch.Generator) -> Tensor:
+def _last_mean(denoiser: Denoiser, schedule: VariancePreserving, x0: Tensor, generator: torch.Generator) -> Tensor:
     """The mean of x_0 that the chain's last step gives, from one draw of the state before it."""
     t = torch.zeros(len(x0), dtype=torch.long, device=x0.device)
-    noise = torch.randn(x0.shape, generator=generator, dtype=x0.dtype, device=x0.device)
-    x_t = q_sample(schedule, x0, t, noise)
-    return posterior(schedule, predict_x0(schedule, x_t, t, denoiser(x_t, t)), x_t, t)[0]
+    x_t = q_sample(schedule, x0, t, randn(x0.shape, generator, x0))
+    return posterior(schedule, denoiser(x_t, t).x0, x_t, t)[0]
 
 
 @torch.no_grad()
 def fit_width(
-    denoiser: Denoiser, schedule: NoiseSchedule, x0: Float[Tensor, "n ..."], generator: torch.Generator
+    denoiser: Denoiser, schedule: VariancePreserving, x0: Float[Tensor, "n ..."], generator: torch.Generator
 ) -> float:
     """The width of `WIDTHS` at which the last step's loss on these images is lowest: use others than are measured."""
     mean = _last_mean(denoiser, schedule, x0, generator)
@@ -80,7 +76,7 @@ def fit_width(
 @torch.no_grad()
 def binary_bound(
     denoiser: Denoiser,
-    schedule: NoiseSchedule,
+    schedule: VariancePreserving,
     x0: Float[Tensor, "n ..."],
     generator: torch.Generator,
     *,
@@ -89,7 +85,6 @@ def binary_bound(
     """The bound on -log P(x_0) for images of -1 and 1, with one draw for each step (eq-eras-bound).
 
     Args:
-        denoiser: predicts the noise.
         width: of the last step's Gaussian, from `fit_width`.
     """
     check_shapes(x0=(x0, "n channels height width"))

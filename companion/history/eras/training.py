@@ -8,7 +8,7 @@ pass (for the GAN: of both players), an era gets (eq-eras-steps)
 
 updates. C is the same for all. What is compared are the four *ideas*, each with a small network of today's making: the first
 VAE and GAN had none of the optimisers and norms that are used here, GPT's block is today's (`pixel_gpt`), and the diffusion
-model guesses bits where that of 2020 guessed noise. Operations on single numbers (activations, norms, the
+model predicts bits where that of 2020 predicted noise. Operations on single numbers (activations, norms, the
 optimiser) are not counted, nor is sampling.
 
 Sources: Kingma & Welling, arXiv:1312.6114; Goodfellow et al., arXiv:1406.2661; Radford et al., 2018; Ho, Jain & Abbeel,
@@ -25,7 +25,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from companion.diffusion.ddpm import NoiseSchedule, ancestral_sample, cosine_schedule, q_sample
+from companion.diffusion.ddpm import ancestral_sample
+from companion.diffusion.paths import cosine_schedule, q_sample
+from companion.diffusion.prediction import Denoiser, as_denoiser
 from companion.foundations.elbo import elbo_loss
 from companion.foundations.gan import (
     GANConfig,
@@ -41,11 +43,12 @@ from companion.history.eras.pixel_gpt import PixelGPT, PixelGPTConfig, pixel_gpt
 from companion.metrics.flops import count_flops
 from companion.nn.timestep import timestep_embedding
 from companion.training import TrainConfig, train
+from companion.training.random import randn
 from companion.validate import check_count, check_number, check_shapes
 
 Images = Float[Tensor, "n 1 14 14"]
 GAN_LATENT = 32
-SCHEDULE: NoiseSchedule = cosine_schedule(100)
+SCHEDULE = cosine_schedule(100)
 
 
 @dataclass(frozen=True)
@@ -159,9 +162,9 @@ def train_gpt(images: Images, budget: float, seed: int) -> Era:
     return Era("GPT", 2018, net, net.sample, *cost)
 
 
-class BitDenoiser(nn.Module):
-    r"""Guess the noise in bits: :math:`\hat x_0 = \tanh(\ell)`, then :math:`\epsilon = (x_t - \sqrt{\bar\alpha_t}\, \hat x_0) /
-    \sqrt{1 - \bar\alpha_t}` (eq-eras-tanh), with the logits 2ℓ of ink from a network of three residual layers.
+class BitNet(nn.Module):
+    r"""Predict data that are bits: :math:`\hat x_0 = \tanh(\ell)` (eq-eras-tanh), with the logits 2ℓ of ink from a network of
+    three residual layers.
 
     For a pixel that is -1 or 1 with equal odds, seen through the noise, Bayes' rule gives
     :math:`\ell = \sqrt{\bar\alpha_t}\, x_t / (1 - \bar\alpha_t)`. This much is added to what the network says, so that it has
@@ -185,31 +188,36 @@ class BitDenoiser(nn.Module):
         return self.last(h).reshape_as(x) + share.sqrt() / (1 - share).clamp(min=0.02) * x
 
     def forward(self, x: Images, t: Int[Tensor, "n"]) -> Images:
-        share = SCHEDULE.at(SCHEDULE.alpha_bar, t, x)
-        return (x - share.sqrt() * torch.tanh(self.logits(x, t))) / (1 - share).sqrt()
+        return torch.tanh(self.logits(x, t))
 
 
-def bit_denoising_loss(net: BitDenoiser, batch: tuple[Tensor, ...], generator: torch.Generator) -> Float[Tensor, ""]:
+def bit_denoiser(net: BitNet) -> Denoiser:
+    """The network as the sampler and the bound take it."""
+    return as_denoiser(net, SCHEDULE, "x0")
+
+
+def bit_loss(net: BitNet, batch: tuple[Tensor, ...], generator: torch.Generator) -> Float[Tensor, ""]:
     """Draw a step and noise for each image; the cross-entropy of its true bits, a mean over pixels.
 
-    Ho et al. take the squared error of the noise (`companion.diffusion.ddpm.epsilon_loss`). With it a short training
+    Ho et al. take the squared error of the noise (`companion.diffusion.losses`). With it a short training
     neglects the steps of much noise, which decide what the image will be.
     """
     (x0,) = batch
-    t = torch.randint(SCHEDULE.steps, (len(x0),), generator=generator)
-    noise = torch.randn(x0.shape, generator=generator)
+    t = SCHEDULE.random_times(len(x0), generator, x0)
+    noise = randn(x0.shape, generator, x0)
     logits = 2 * net.logits(q_sample(SCHEDULE, x0, t, noise), t)
     return F.binary_cross_entropy_with_logits(logits, (x0 + 1) / 2)
 
 
 def train_diffusion(images: Images, budget: float, seed: int) -> Era:
-    """2020: a network that guesses what is under the noise, and a hundred steps back (`companion.diffusion.ddpm`)."""
+    """2020: a network that predicts what is under the noise, and a hundred steps back (`companion.diffusion.ddpm`)."""
     torch.manual_seed(seed)
-    net = BitDenoiser()
-    net, *cost = _fit(net, bit_denoising_loss, images, budget, batch_size=64, lr=2e-3, ema=0.995, seed=seed)
+    net = BitNet()
+    net, *cost = _fit(net, bit_loss, images, budget, batch_size=64, lr=2e-3, ema=0.995, seed=seed)
 
     def sample(n: int, generator: torch.Generator) -> Images:
-        return ancestral_sample(net, SCHEDULE, torch.randn(n, 1, SIDE, SIDE, generator=generator), generator, clip=1.0)
+        noise = torch.randn(n, 1, SIDE, SIDE, generator=generator)
+        return ancestral_sample(bit_denoiser(net), SCHEDULE, noise, generator)
 
     return Era("Diffusion", 2020, net, sample, *cost)
 

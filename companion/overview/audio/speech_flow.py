@@ -6,7 +6,7 @@ the training clips differ most; `SpeechFlow` learns the distribution of these fe
 - components (eq-components): :math:`z = V^\top (M - \bar M) / s`, and back :math:`M \approx \bar M + s V z`
 - loss (eq-speech-flow): :math:`E \| v_\theta(x_t, t, d) - (z - \epsilon) \|^2` with :math:`x_t = (1 - t)\,\epsilon + t\,z`
 
-Flow matching is Lipman et al., arXiv:2210.02747, here from `companion.diffusion.flow_matching`. Modelling in a compressed
+Flow matching is Lipman et al., arXiv:2210.02747, here from `companion.diffusion`. Modelling in a compressed
 space follows the latent diffusion of Rombach et al., arXiv:2112.10752; theirs is a learned autoencoder, ours linear.
 """
 
@@ -17,10 +17,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from companion.diffusion.flow_matching import flow_matching_loss, heun
+from companion.diffusion.heun import heun_sample
+from companion.diffusion.losses import DenoisingLoss
+from companion.diffusion.paths import RectifiedFlow
+from companion.diffusion.prediction import as_denoiser
 from companion.foundations.pca import PCA, fit_pca
-from companion.training.batches import Batch
 from companion.validate import Count, Finite, check_count, check_labels, checked
+
+FLOW = RectifiedFlow()
+# For batches of (components, digits): a mean over examples and components (eq-speech-flow).
+speech_loss = DenoisingLoss(FLOW, "velocity")
 
 
 @dataclass(frozen=True)
@@ -108,12 +114,6 @@ class SpeechFlow(nn.Module):
         return self.leave(h)
 
 
-def speech_loss(model: SpeechFlow, batch: Batch, generator: torch.Generator) -> Float[Tensor, ""]:
-    """Flow matching's loss for a batch of (components, digits), a mean over examples and components (eq-speech-flow)."""
-    z, digit = batch
-    return flow_matching_loss(lambda x, t: model(x, t, digit), z, generator) / model.k
-
-
 @torch.no_grad()
 @checked
 def speak(
@@ -121,4 +121,5 @@ def speak(
 ) -> Float[Tensor, "n mels frames"]:
     """New log-mel spectrograms of these digits: noise, carried along the velocity, decoded."""
     noise = torch.randn(len(digit), model.k, generator=generator).to(components.mean)
-    return components.decode(heun(lambda x, t: model(x, t, digit), noise, steps))
+    denoiser = as_denoiser(lambda x, t: model(x, t, digit), FLOW, "velocity")
+    return components.decode(heun_sample(denoiser, FLOW, noise, steps))

@@ -38,38 +38,24 @@ class FilmModel(nn.Module):
 class DrawLatents:
     """Draws training batches: films of one of several sizes, compressed, with their captions.
 
-    One size a batch wastes nothing on padding; ``mixed`` draws a size for each film and pads.
+    One size a batch wastes nothing on padding.
 
     Args:
         maker: draws the films.
         compressor: trained, in evaluation mode.
-        patch: of the transformer.
         sizes: frames, height and width, drawn equally often.
-        mixed: whether sizes meet in one batch.
     """
 
-    def __init__(
-        self,
-        maker: FilmMaker,
-        compressor: FilmCompressor,
-        *,
-        patch: Size3 = (1, 1, 1),
-        sizes: Sequence[Size3] = SIZES,
-        mixed: bool = False,
-    ) -> None:
+    def __init__(self, maker: FilmMaker, compressor: FilmCompressor, *, sizes: Sequence[Size3] = SIZES) -> None:
         if compressor.training:
             raise ValueError("compressor: got one in training mode, wanted one after .eval()")
-        self.maker, self.compressor, self.patch, self.sizes, self.mixed = maker, compressor, patch, sizes, mixed
+        self.maker, self.compressor, self.sizes = maker, compressor, sizes
 
     @torch.no_grad()
     def __call__(self, n: int, generator: torch.Generator) -> Batch:
-        kinds = torch.randint(len(self.sizes), (n if self.mixed else 1,), generator=generator).tolist()
-        films = []
-        for kind in kinds:
-            frames, height, width = self.sizes[kind]
-            films.append(self.maker.draw(n // len(kinds), generator, frames=frames, height=height, width=width))
-        latents = [self.compressor.encode(group.films) for group in films]
-        return pack(latents, [group.captions for group in films], self.patch)
+        frames, height, width = self.sizes[int(torch.randint(len(self.sizes), (1,), generator=generator))]
+        films = self.maker.draw(n, generator, frames=frames, height=height, width=width)
+        return pack([self.compressor.encode(films.films)], [films.captions])
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
 """What a film model learns, and how it makes films: rectified flow on lists of latent patches, with known frames and guidance.
 
-The straight path of `companion.diffusion.flow_matching` (noise z at t = 0, film x at t = 1), on tokens. What is known or is
+The straight path of `companion.diffusion.paths` (noise z at t = 0, film x at t = 1), on tokens. What is known or is
 padding is left out of the mean:
 
     L = E ‖v(x_t) - (x - z)‖² / (numbers that are neither known nor padding)                   (eq-sora-loss)
@@ -14,57 +14,69 @@ Extension: the frames that exist are known tokens and stay as they are; the othe
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from companion.diffusion.flow_matching import euler, on_path
+from companion.diffusion.ddim import ddim_sample
+from companion.diffusion.guidance import drop_condition, guided
+from companion.diffusion.paths import RectifiedFlow, q_sample
+from companion.diffusion.prediction import as_denoiser
+from companion.diffusion.times import LogitNormal, TimeLaw
 from companion.nn.patches import Size3, grid_of, grid_positions, pad_tokens, patchify, unpatchify
+from companion.training.random import randn
 from companion.validate import check_count, check_number, check_shapes
 from companion.video.sora.captions import NOTHING, encode_captions
 from companion.video.sora.transformer import Sora
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]  # patches, positions, real, captions
 Latents = Float[Tensor, "n channels latent_frames latent_height latent_width"]
+PATCH: Size3 = (1, 1, 1)  # the latents are so small that a patch is one cell
+PATH = RectifiedFlow()
 
 
-def pack(films: Sequence[Float[Tensor, "_ channels _ _ _"]], captions: Sequence[Sequence[str]], patch: Size3) -> Batch:
+def pack(films: Sequence[Float[Tensor, "_ channels _ _ _"]], captions: Sequence[Sequence[str]]) -> Batch:
     """Groups of films, each group of another size, as one batch: patches, positions, what is real, captions."""
     patches, positions, words = [], [], []
     for group, sentences in zip(films, captions, strict=True):
-        tokens = patchify(group, patch)
+        tokens = patchify(group, PATCH)
         if len(tokens) != len(sentences):
             raise ValueError(f"captions: got {len(sentences)}, wanted one for each of {len(tokens)} films")
         patches += list(tokens)
-        positions += [grid_positions(grid_of(tuple(group.shape[2:]), patch))] * len(tokens)
+        positions += [grid_positions(grid_of(tuple(group.shape[2:]), PATCH))] * len(tokens)
         words += sentences
     table, real = pad_tokens(patches)
     places, _ = pad_tokens(positions)
     return table, places, real, encode_captions(words)
 
 
-def film_loss(
-    model: Sora, batch: Batch, generator: torch.Generator, *, drop: float = 0.1, given: float = 0.25
-) -> Float[Tensor, ""]:
-    """The loss of a batch (eq-sora-loss).
+@dataclass(frozen=True)
+class FilmLoss:
+    """The loss of a batch (eq-sora-loss): ``loss(model, batch, generator)``.
 
-    Args:
+    Attributes:
         drop: the share of films whose caption is replaced by nothing, so that guidance has something to compare with.
         given: the share of films of which the first or the last latent frames are known.
+        times: the law of t.
     """
-    x, positions, real, captions = batch
-    n = len(x)
-    nothing = torch.rand(n, generator=generator) < drop
-    captions = captions.masked_fill(nothing[:, None], NOTHING)
-    known = draw_known(positions[..., 0], real, given, generator)
-    z = torch.randn(x.shape, generator=generator)
-    t = (torch.randn(n, generator=generator) - 0.8).sigmoid()
-    noisy = torch.where(known[..., None], x, on_path(z, x, t))
-    velocity = model(noisy, positions, t, captions, real, known)
-    wanted = real & ~known
-    error = (velocity - (x - z)).square().mean(-1) * wanted
-    return error.sum() / wanted.sum()
+
+    drop: float = 0.1
+    given: float = 0.25
+    times: TimeLaw = LogitNormal(mean=-0.8)
+
+    def __call__(self, model: Sora, batch: Batch, generator: torch.Generator) -> Float[Tensor, ""]:
+        x, positions, real, captions = batch
+        captions = drop_condition(captions, NOTHING, self.drop, generator)
+        known = draw_known(positions[..., 0], real, self.given, generator)
+        z = randn(x.shape, generator, x)
+        t = self.times(len(x), generator, x)
+        noisy = torch.where(known[..., None], x, q_sample(PATH, x, t, z))
+        velocity = model(noisy, positions, t, captions, real, known)
+        wanted = real & ~known
+        error = (velocity - (x - z)).square().mean(-1) * wanted
+        return error.sum() / wanted.sum()
 
 
 def draw_known(
@@ -97,32 +109,31 @@ def make_latents(
     Args:
         captions: sentences; "" leaves the content to the model.
         size: latent frames, rows and columns; multiples of the patch.
-        steps: of Euler's method; each calls the network once, or with guidance twice.
+        steps: of Euler's method, which is DDIM's on a straight path; one evaluation of the network each, with guidance two.
         guidance: 1 for none (eq-sora-guidance).
         known: latent frames that are given, fewer than the film's.
         at_end: whether they are the film's last and what led to them is wanted, instead of what follows.
     """
     check_count("steps", steps)
     check_number("guidance", guidance, low=0)
-    patch, n = model.config.patch, len(captions)
-    grid = grid_of(size, patch)
+    n, grid = len(captions), grid_of(size, PATCH)
     positions = grid_positions(grid).expand(n, -1, -1)
     words = encode_captions(captions)
-    z = torch.randn(n, positions.shape[1], model.config.features, generator=generator)
+    z = torch.randn(n, positions.shape[1], model.config.channels, generator=generator)
     given = torch.zeros(z.shape[:2], dtype=torch.bool)
     if known is not None:
         check_shapes(known=(known, f"{n} {model.config.channels} _ {size[1]} {size[2]}"))
-        tokens = patchify(known, patch)
+        tokens = patchify(known, PATCH)
         if tokens.shape[1] >= z.shape[1]:
             raise ValueError(f"known: got {known.shape[2]} latent frames, wanted fewer than the film's {size[0]}")
         place = slice(-tokens.shape[1], None) if at_end else slice(tokens.shape[1])
         z[:, place], given[:, place] = tokens, True
 
-    def velocity(x: Tensor, t: Tensor) -> Tensor:
-        v = model(x, positions, t, words, None, given)
-        if guidance != 1:
-            empty = model(x, positions, t, torch.full_like(words, NOTHING), None, given)
-            v = empty + guidance * (v - empty)
-        return v.masked_fill(given[..., None], 0.0)
+    condition = {"positions": positions, "captions": words, "known": given}
+    net = guided(lambda x, t, **told: model(x, t=t, **told), condition, guidance, null={"captions": NOTHING})
 
-    return unpatchify(euler(velocity, z, steps), patch, grid)
+    def velocity(x: Tensor, t: Tensor) -> Tensor:
+        return net(x, t).masked_fill(given[..., None], 0.0)
+
+    x = ddim_sample(as_denoiser(velocity, PATH, "velocity"), PATH, z, steps)
+    return unpatchify(torch.where(given[..., None], z, x), PATCH, grid)

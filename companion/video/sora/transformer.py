@@ -28,15 +28,13 @@ class SoraConfig:
     """Sizes.
 
     Attributes:
-        channels: numbers in each latent cell.
-        patch: latent frames, rows and columns of one patch.
+        channels: numbers in each latent cell; a patch is one cell.
         width: of a token inside the network, a multiple of 6 and of ``heads``.
         layers: blocks.
         heads: of each block's attention.
     """
 
     channels: int = 8
-    patch: tuple[int, int, int] = (1, 1, 1)
     width: int = 108
     layers: int = 5
     heads: int = 4
@@ -47,12 +45,6 @@ class SoraConfig:
         if self.width % 6:
             raise ValueError(f"width: got {self.width}, wanted a multiple of 6: sine and cosine for three axes")
 
-    @property
-    def features(self) -> int:
-        """The numbers in one patch."""
-        a, b, c = self.patch
-        return self.channels * a * b * c
-
 
 class Sora(nn.Module):
     """From noisy patches to the velocity that leads to clean ones (eq-sora-network)."""
@@ -60,24 +52,24 @@ class Sora(nn.Module):
     def __init__(self, config: SoraConfig) -> None:
         super().__init__()
         self.config, width = config, config.width
-        self.embed = nn.Linear(config.features, width)
+        self.embed = nn.Linear(config.channels, width)
         self.place = nn.Linear(width, width, bias=False)
         self.known = nn.Parameter(torch.zeros(width))
         self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
         self.words = nn.Embedding(len(WORDS), width)
         self.caption = nn.Sequential(nn.Linear(LENGTH * width, width), nn.SiLU(), nn.Linear(width, width))
         self.blocks = nn.ModuleList(DiTBlock(width, config.heads) for _ in range(config.layers))
-        self.head = DiTHead(width, config.features)
+        self.head = DiTHead(width, config.channels)
 
     def forward(
         self,
-        patches: Float[Tensor, "batch tokens features"],
+        patches: Float[Tensor, "batch tokens channels"],
         positions: Int[Tensor, "batch tokens 3"],
         t: Float[Tensor, "batch"],
         captions: Int[Tensor, "batch words"],
         real: Bool[Tensor, "batch tokens"] | None = None,
         known: Bool[Tensor, "batch tokens"] | None = None,
-    ) -> Float[Tensor, "batch tokens features"]:
+    ) -> Float[Tensor, "batch tokens channels"]:
         """The expected velocity, from noise to film.
 
         Args:
@@ -88,7 +80,7 @@ class Sora(nn.Module):
             real: True at tokens, False at padding; all real if not given.
             known: True at tokens that are given clean; none if not given.
         """
-        check_shapes(patches=(patches, f"batch tokens {self.config.features}"), t=(t, "batch"))
+        check_shapes(patches=(patches, f"batch tokens {self.config.channels}"), t=(t, "batch"))
         check_shapes(patches=(patches, "batch tokens _"), positions=(positions, "batch tokens 3"))
         check_shapes(patches=(patches, "batch _ _"), captions=(captions, f"batch {LENGTH}"))
         x = self.embed(patches) + self.place(axis_waves(positions, self.config.width))

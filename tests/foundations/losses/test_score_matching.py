@@ -5,13 +5,12 @@ import math
 import torch
 
 from companion.data.points import GaussianMixture, ring
+from companion.diffusion.times import LogUniform, geometric_sigmas
 from companion.foundations.losses.score_matching import (
     ScoreMLP,
     annealed_langevin,
     denoise,
-    geometric_sigmas,
     langevin,
-    random_sigmas,
     score_matching_loss,
 )
 from companion.metrics.modes import mode_report
@@ -127,16 +126,6 @@ def test_annealed_langevin_with_the_exact_score_finds_every_mode():
     assert mode_report(stuck, law.means, law.sd).found == 1
 
 
-def test_noise_levels():
-    levels = geometric_sigmas(2.0, 0.02, 5)
-    assert torch.allclose(levels[[0, -1]], torch.tensor([2.0, 0.02])) and torch.allclose(
-        levels[1:] / levels[:-1], torch.full((4,), 0.1**0.5), atol=1e-6
-    )
-    drawn = random_sigmas(20_000, 2.0, 0.02, torch.Generator().manual_seed(0))
-    assert 0.02 <= drawn.min() and drawn.max() <= 2.0
-    assert abs(float(drawn.log().mean()) - math.log(0.2)) < 0.02
-
-
 def test_network_depends_on_the_noise_level_of_its_own_row_I47():
     net = ScoreMLP(2, width=8)
     x = torch.randn(1, 2).expand(3, 2)
@@ -150,7 +139,7 @@ def test_learns_the_score_of_a_gaussian():
     torch.manual_seed(0)
 
     def loss(model, batch, generator):
-        return score_matching_loss(model, batch[0], random_sigmas(len(batch[0]), 2.0, 0.1, generator), generator)
+        return score_matching_loss(model, batch[0], LogUniform(0.1, 2.0)(len(batch[0]), generator, batch[0]), generator)
 
     config = TrainConfig(400, 64, lr=5e-3, weight_decay=0.0, ema=0.98)
     model = train(ScoreMLP(2, width=32, depth=2), loss, data.draw, config).model
@@ -175,9 +164,6 @@ def test_bad_input():
             "sigma: got values from 0 to 0, wanted .* above 0",
         ),
         (lambda: score_matching_loss(lambda x, s: x[:, :1], x, sigma, generator), "predicted: got shape"),
-        (lambda: geometric_sigmas(0.1, 0.2, 3), "high: got 0.1"),
-        (lambda: geometric_sigmas(1.0, 0.2, 1), "levels: got 1"),
-        (lambda: random_sigmas(0, 1.0, 0.1, generator), "n: got 0"),
         (lambda: langevin(score, x, 0.0, 0.1, 1, generator), "sigma: got 0.0"),
         (lambda: langevin(score, x, 0.1, -0.1, 1, generator), "step_size: got -0.1"),
         (lambda: langevin(score, x, 0.1, 0.1, 0, generator), "steps: got 0"),

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from companion.diffusion.ddpm import cosine_schedule
+from companion.diffusion.paths import cosine_schedule
+from companion.diffusion.prediction import as_denoiser
 from companion.history.eras.bound import WIDTHS, binary_bound, fit_width, last_step_nats
 from tests.conftest import rejects
 
@@ -18,14 +19,14 @@ def coins(n: int, p: float, seed: int = 0):
 
 
 def ideal(p: float):
-    """The noise that the best possible denoiser of `coins` sees: E[x0 | x_t] of a two-point prior, by Bayes' rule."""
+    """The best possible denoiser of `coins`: E[x0 | x_t] of a two-point prior, by Bayes' rule."""
 
-    def denoiser(x, t):
+    def net(x, t):
         share = SCHEDULE.at(SCHEDULE.alpha_bar, t, x)
         log_odds = math.log(p / (1 - p)) + 2 * share.sqrt() * x / (1 - share)
-        return (x - share.sqrt() * torch.tanh(log_odds / 2)) / (1 - share).sqrt()
+        return torch.tanh(log_odds / 2)
 
-    return denoiser
+    return as_denoiser(net, SCHEDULE, "x0")
 
 
 def test_the_two_sides_of_a_pixel_share_all_the_mass():
@@ -47,7 +48,7 @@ def test_with_the_best_denoiser_the_bound_is_just_above_the_entropy_I62_I63(p):
     assert float(bound.prior.mean()) < 1e-3
 
 
-def test_a_worse_denoiser_pays_more():
+def test_a_worse_denoiser_has_a_higher_bound():
     x0 = coins(200, 0.3)
     right, wrong = (
         binary_bound(ideal(p), SCHEDULE, x0, torch.Generator().manual_seed(4), width=0.05).total.mean()

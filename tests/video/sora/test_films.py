@@ -32,11 +32,6 @@ class TestBatches:
         torch.testing.assert_close(unpatchify(x, (1, 1, 1), (2, 4, 5)), compressor.encode(films), rtol=0, atol=1e-5)
         assert real.all() and positions[0, -1].tolist() == [1, 3, 4] and not x.requires_grad
 
-    def test_mixed_sizes_are_padded(self):
-        sizes = [(4, 16, 16), (12, 16, 20)]
-        _, _, real, captions = DrawLatents(MAKER, tiny().compressor, sizes=sizes, mixed=True)(16, torch.Generator())
-        assert set(real.sum(1).tolist()) == {16, 60} and len(captions) == 16
-
     def test_the_same_generator_gives_the_same_batch(self):
         draw = DrawLatents(MAKER, tiny().compressor)
         one, two = (draw(4, torch.Generator().manual_seed(5)) for _ in range(2))

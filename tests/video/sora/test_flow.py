@@ -6,11 +6,11 @@ from torch import nn
 
 from companion.nn.patches import patchify
 from companion.video.sora.captions import NOTHING, encode_captions
-from companion.video.sora.flow import draw_known, film_loss, make_latents, pack
+from companion.video.sora.flow import FilmLoss, draw_known, make_latents, pack
 from companion.video.sora.transformer import Sora, SoraConfig
 from tests.conftest import rejects
 
-CONFIG = SoraConfig(channels=2, patch=(1, 2, 1), width=12, layers=1, heads=2)
+CONFIG = SoraConfig(channels=2, width=12, layers=1, heads=2)
 
 
 def awake() -> Sora:
@@ -25,7 +25,7 @@ class Oracle(Sora):
 
     def __init__(self, film):
         super().__init__(CONFIG)
-        self.tokens, self.calls = patchify(film, CONFIG.patch), []
+        self.tokens, self.calls = patchify(film, (1, 1, 1)), []
 
     def forward(self, patches, positions, t, captions, real=None, known=None):
         self.calls.append((patches, captions, known))
@@ -35,7 +35,7 @@ class Oracle(Sora):
 class TestLoss:
     def batch(self):
         films = [torch.randn(2, 2, 1, 2, 3), torch.randn(1, 2, 3, 4, 2)]
-        return pack(films, [["a one moves up", "a two moves left"], ["a six moves down"]], CONFIG.patch)
+        return pack(films, [["a one moves up", "a two moves left"], ["a six moves down"]])
 
     def test_padding_is_not_in_the_mean(self):
         """Filling the padding with anything, or adding more of it, changes nothing."""
@@ -52,7 +52,7 @@ class TestLoss:
                 return velocities[-1]
 
             net.forward = spy
-            value = film_loss(net, (x, positions, real, captions), g, drop=0, given=0)
+            value = FilmLoss(drop=0, given=0)(net, (x, positions, real, captions), g)
             net.forward = original
             return value, velocities[0]
 
@@ -68,25 +68,25 @@ class TestLoss:
 
     def test_a_perfect_model_has_no_loss_and_zero_has_that_of_the_target(self):
         film = torch.randn(1, 2, 2, 2, 3)
-        batch = pack([film.expand(64, -1, -1, -1, -1)], [["a one moves up"] * 64], CONFIG.patch)
-        assert film_loss(Oracle(film), batch, torch.Generator().manual_seed(0), given=0) < 1e-5
-        zero = film_loss(Sora(CONFIG), batch, torch.Generator().manual_seed(0), given=0)
+        batch = pack([film.expand(64, -1, -1, -1, -1)], [["a one moves up"] * 64])
+        assert FilmLoss(given=0)(Oracle(film), batch, torch.Generator().manual_seed(0)) < 1e-5
+        zero = FilmLoss(given=0)(Sora(CONFIG), batch, torch.Generator().manual_seed(0))
         torch.testing.assert_close(zero, 1 + film.square().mean(), rtol=0.1, atol=0)
 
     def test_known_tokens_are_given_clean_and_not_judged(self):
         film = torch.randn(1, 2, 3, 2, 3)
-        batch = pack([film.expand(40, -1, -1, -1, -1)], [["a one moves up"] * 40], CONFIG.patch)
+        batch = pack([film.expand(40, -1, -1, -1, -1)], [["a one moves up"] * 40])
         oracle = Oracle(film)
-        film_loss(oracle, batch, torch.Generator().manual_seed(0), given=1)
+        FilmLoss(given=1)(oracle, batch, torch.Generator().manual_seed(0))
         patches, _, known = oracle.calls[0]
         clean = (patches == batch[0]).all(-1)
         assert torch.equal(clean, known) and known.any(1).all() and not known.all(1).any()
 
     def test_captions_are_dropped_as_often_as_said_I54(self):
         film = torch.randn(1, 2, 1, 2, 3)
-        batch = pack([film.expand(2000, -1, -1, -1, -1)], [["a one moves up"] * 2000], CONFIG.patch)
+        batch = pack([film.expand(2000, -1, -1, -1, -1)], [["a one moves up"] * 2000])
         oracle = Oracle(film)
-        film_loss(oracle, batch, torch.Generator().manual_seed(0), drop=0.1)
+        FilmLoss(drop=0.1)(oracle, batch, torch.Generator().manual_seed(0))
         dropped = (oracle.calls[0][1] == NOTHING).all(1).float().mean()
         assert 0.075 < dropped < 0.125
 
@@ -137,19 +137,17 @@ class TestSampling:
 
 def test_packing_keeps_each_film_with_its_caption():
     films = [torch.randn(2, 2, 1, 2, 3), torch.randn(1, 2, 3, 4, 2)]
-    x, positions, real, captions = pack(
-        films, [["a one moves up", "a two moves left"], ["a six moves down"]], CONFIG.patch
-    )
-    assert real.sum(1).tolist() == [3, 3, 12]
-    assert torch.equal(x[2][real[2]], patchify(films[1], CONFIG.patch)[0])
-    assert positions[2, real[2]].amax(0).tolist() == [2, 1, 1]
+    x, positions, real, captions = pack(films, [["a one moves up", "a two moves left"], ["a six moves down"]])
+    assert real.sum(1).tolist() == [6, 6, 24]
+    assert torch.equal(x[2][real[2]], patchify(films[1], (1, 1, 1))[0])
+    assert positions[2, real[2]].amax(0).tolist() == [2, 3, 1]
     assert torch.equal(captions, encode_captions(["a one moves up", "a two moves left", "a six moves down"]))
 
 
 def test_what_a_caller_can_get_wrong():
     with rejects("captions: got 1"):
-        pack([torch.randn(2, 2, 1, 2, 3)], [[""]], CONFIG.patch)
+        pack([torch.randn(2, 2, 1, 2, 3)], [[""]])
     with rejects("known: got 3 latent frames"):
         make_latents(awake(), [""], (3, 2, 3), torch.Generator(), known=torch.zeros(1, 2, 3, 2, 3))
-    with rejects("height: got 3"):
-        make_latents(awake(), [""], (1, 3, 3), torch.Generator())
+    with rejects("guidance|scale"):
+        make_latents(awake(), [""], (1, 3, 3), torch.Generator(), guidance=-1.0)

@@ -1,0 +1,38 @@
+"""Closed forms that more than one test holds the package against."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from companion.diffusion.paths import Path, RectifiedFlow, VarianceExploding, cosine_schedule, linear_schedule
+from companion.diffusion.prediction import Denoiser, Prediction
+
+# One path of each sort, for tests that hold on all of them.
+PATHS = (linear_schedule(1000), cosine_schedule(1000), RectifiedFlow(), VarianceExploding())
+
+
+def known_data(path: Path, x0: Tensor) -> Denoiser:
+    """The exact denoiser where ``x0`` is all the data there are: it knows the data, and from them the noise in x_t."""
+
+    def denoiser(x_t: Tensor, t: Tensor) -> Prediction:
+        alpha, sigma = path.alpha_sigma(t, x_t)
+        return Prediction(x0.expand_as(x_t), (x_t - alpha * x0) / sigma)
+
+    return denoiser
+
+
+@dataclass
+class Spy:
+    """A denoiser that writes down what it was asked."""
+
+    inner: Denoiser
+
+    def __post_init__(self) -> None:
+        self.x: list[Tensor] = []
+        self.t: list[Tensor] = []
+
+    def __call__(self, x_t: Tensor, t: Tensor) -> Prediction:
+        self.x.append(x_t.clone())
+        self.t.append(torch.as_tensor(t).clone())
+        return self.inner(x_t, t)
