@@ -34,8 +34,12 @@ def test_accumulated_parts_give_the_whole_batchs_loss_and_gradient(accumulate: i
     data = tuple(part[:8] for part in uneven())
     whole, norm = first_gradient(asked_only, data, 1)
     x, y, asked = data
-    by_hand = (net()(x)[:, :1] * torch.arange(1.0, 6.0) - y).square()[asked].mean()
+    model = net()
+    by_hand = (model(x)[:, :1] * torch.arange(1.0, 6.0) - y).square()[asked].mean()
+    by_hand.backward()
+    gradients = torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
     assert whole == pytest.approx(by_hand.item(), rel=1e-6)
+    assert float(norm) == pytest.approx(float(gradients.norm()), rel=1e-6)
     loss, other = first_gradient(asked_only, data, accumulate)
     assert loss == pytest.approx(whole, rel=1e-6)
     assert float(other) == pytest.approx(float(norm), rel=1e-6)
