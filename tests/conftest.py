@@ -1,4 +1,4 @@
-"""What every test has: two threads, seeded generators, no network, and `rejects` for bad input."""
+"""What every test has: one thread, seeded random numbers, no network; `gen` for generators and `rejects` for bad input."""
 
 import contextlib
 import re
@@ -13,6 +13,11 @@ import torch
 def _seeded() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
+
+
+def gen(seed: int = 0) -> torch.Generator:
+    """A generator of random numbers with this seed."""
+    return torch.Generator().manual_seed(seed)
 
 
 @contextlib.contextmanager

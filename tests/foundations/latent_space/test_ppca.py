@@ -9,11 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from companion.foundations.latent_space.ppca import PPCA, best_log_likelihood, fit_pca, fit_ppca, latent_nats
-from tests.conftest import rejects
-
-
-def gen(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+from tests.conftest import gen, rejects
 
 
 def data(n: int = 200, d: int = 6) -> Tensor:
