@@ -121,7 +121,7 @@ def claim(id: str, text: str, holds: bool | np.bool_ | torch.Tensor, *, exact: b
 
 
 def show(*objects: Callable | type) -> None:
-    """Put the source of functions or classes of the package on the page, highlighted, without their docstrings.
+    """Put the source of functions or classes of the package on the page, highlighted: without docstrings and ``@checked``.
 
     The book therefore prints the code that ran: a page whose stored source differs from the package's fails its test.
 
@@ -134,7 +134,7 @@ def show(*objects: Callable | type) -> None:
         except (OSError, TypeError) as error:
             raise ValueError(f"show: got {item!r}, wanted a function or class of the package") from error
         where = item.__module__.replace(".", "/") + ".py"
-        display(Markdown(f"```python\n# {where}\n{_without_docstrings(source)}\n```"))
+        display(Markdown(f"```python\n# {where}\n{_algorithm(source)}\n```"))
 
 
 def glue(name: str, value: Any, form: str = "{}") -> None:
@@ -184,14 +184,16 @@ def _measured(name: str) -> dict | None:
     return None
 
 
-def _without_docstrings(source: str) -> str:
+def _algorithm(source: str) -> str:
+    """The source without docstrings and without the decorator that checks arguments: what is left is what it does."""
     lines = source.rstrip().splitlines()
     tree = ast.parse(source)
     drop: set[int] = set()
     for node in ast.walk(tree):
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node) is not None:
-            if len(node.body) == 1:  # nothing but a docstring: keep it
-                continue
+        if not isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            continue
+        drop.update(d.lineno for d in node.decorator_list if isinstance(d, ast.Name) and d.id == "checked")
+        if ast.get_docstring(node) is not None and len(node.body) > 1:  # nothing but a docstring: keep it
             doc = node.body[0]
             drop.update(range(doc.lineno, doc.end_lineno + 1))
             if doc.end_lineno < len(lines) and not lines[doc.end_lineno].strip():

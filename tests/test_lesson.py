@@ -3,6 +3,7 @@
 import ast
 import json
 import random
+from dataclasses import dataclass
 
 import matplotlib as mpl
 import myst_nb
@@ -10,11 +11,14 @@ import numpy as np
 import pytest
 import torch
 from IPython.display import Markdown
+from jaxtyping import Float
+from torch import Tensor
 
 from companion import lesson
 from companion.lesson import ClaimFailed, Lesson, claim, glue, setup, show
 from companion.training import evaluating, train
 from companion.training.optimization import EMA, TrainConfig, decay_groups
+from companion.validate import checked
 from tests.conftest import rejects
 
 
@@ -170,6 +174,34 @@ def strip(tree: ast.AST) -> None:
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]
+
+
+class Wave:
+    """For `show`."""
+
+    @staticmethod
+    @checked
+    def shift(x: Float[Tensor, "n"], by: int) -> Float[Tensor, "n"]:
+        """Rolls."""
+        return x.roll(by)
+
+
+@checked
+@dataclass(frozen=True)
+class Waves:
+    """For `show`."""
+
+    many: int
+
+
+def test_show_leaves_out_the_decorator_that_checks_and_nothing_else(page):
+    show(Wave, Waves, Wave.shift)
+    assert [source_of(each).split("\n", 1)[1] for each in page] == [
+        'class Wave:\n    @staticmethod\n    def shift(x: Float[Tensor, "n"], by: int) -> Float[Tensor, "n"]:\n'
+        "        return x.roll(by)",
+        "@dataclass(frozen=True)\nclass Waves:\n    many: int",
+        '@staticmethod\ndef shift(x: Float[Tensor, "n"], by: int) -> Float[Tensor, "n"]:\n    return x.roll(by)',
+    ]
 
 
 def test_show_takes_several_and_keeps_comments(page):

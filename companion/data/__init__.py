@@ -1,14 +1,14 @@
 """Named data sets, one function each: what it is, its shapes, its licence and its source.
 
-Everything here comes out of an installed package or is generated; nothing touches the network. `remote` is the one,
-opt-in, exception.
+Everything here comes out of an installed package or is generated; nothing touches the network but `digits` with
+``source="full"``, which fetches the whole of MNIST.
 """
 
 from companion.data.carriers import CorruptFile, MissingCarrier
 from companion.data.code import CodeSet, CodeTask, TaskSet, human_eval, more_itertools, standard_library
 from companion.data.dates import LANGUAGES, DateSet, dates, write_date
 from companion.data.digits import digits, small_digits
-from companion.data.points import Mixture, PointSet, checkerboard, grid, moons, ring
+from companion.data.points import GaussianMixture, PointSet, checkerboard, grid, moons, ring
 from companion.data.sets import AudioSet, DataSet, ImageSet, PairSet, TextSet, to_display, to_model
 from companion.data.speech import spoken_digits
 from companion.data.text import shakespeare
@@ -29,7 +29,7 @@ __all__ = [
     "DataSet",
     "ImageSet",
     "MissingCarrier",
-    "Mixture",
+    "GaussianMixture",
     "PointSet",
     "checkerboard",
     "grid",

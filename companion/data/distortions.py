@@ -9,11 +9,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from companion.validate import check_shapes
+from companion.validate import checked
 
 PAPER = -1.0
 
 
+@checked
 def distort(
     images: Float[Tensor, "n 1 h w"], generator: torch.Generator, *, turn: float = 0.2, scale: float = 0.12,
     slant: float = 0.15, shift: float = 2 / 28,
@@ -22,7 +23,6 @@ def distort(
 
     Every amount is uniform from minus to plus the given one; what comes in from outside is paper.
     """
-    check_shapes(images=(images, "n 1 h w"))
 
     def uniform(most: float) -> Tensor:
         return most * (2 * torch.rand(len(images), generator=generator) - 1)

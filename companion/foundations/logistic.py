@@ -10,13 +10,22 @@ would have to be tuned for each number of examples.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from companion.validate import check_count, check_float, check_labels, check_number, check_shapes
+from companion.validate import (
+    Count,
+    Finite,
+    Positive,
+    Range,
+    check_labels,
+    check_shapes,
+    checked,
+)
 
 
 @dataclass(frozen=True)
@@ -26,9 +35,9 @@ class LogisticRegression:
     weight: Float[Tensor, "classes dims"]
     bias: Float[Tensor, "classes"]
 
-    def logits(self, x: Float[Tensor, "n dims"]) -> Float[Tensor, "n classes"]:
+    @checked
+    def logits(self, x: Float[Tensor, "n dims={self.weight.shape[1]}"]) -> Float[Tensor, "n classes"]:
         """log p(y | x) up to a constant for each example."""
-        check_shapes(x=(x, f"n {self.weight.shape[1]}"))
         return x @ self.weight.T + self.bias
 
     def posterior(self, x: Float[Tensor, "n dims"]) -> Float[Tensor, "n classes"]:
@@ -36,8 +45,14 @@ class LogisticRegression:
         return self.logits(x).softmax(1)
 
 
+@checked
 def fit_logistic(
-    x: Float[Tensor, "n dims"], y: Int[Tensor, "n"], classes: int, *, penalty: float, iterations: int = 100
+    x: Finite[Tensor, "n dims"],
+    y: Int[Tensor, "n"],
+    classes: Annotated[int, Range(2)],
+    *,
+    penalty: Positive,
+    iterations: Count = 100,
 ) -> LogisticRegression:
     """The weights that minimise cross-entropy plus penalty.
 
@@ -48,11 +63,7 @@ def fit_logistic(
         penalty: λ; above 0, for without it separable examples have no best weights.
         iterations: L-BFGS's; it stops earlier when the gradient is small.
     """
-    check_count("classes", classes, low=2)
-    check_count("iterations", iterations)
-    check_number("penalty", penalty, low=0, open_low=True)
     dims = check_shapes(x=(x, "n dims"), y=(y, "n"))["dims"]
-    check_float(x=x)
     check_labels("y", y, classes)
     weight = torch.zeros(classes, dims, dtype=x.dtype, requires_grad=True)
     bias = torch.zeros(classes, dtype=x.dtype, requires_grad=True)

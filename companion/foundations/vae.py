@@ -4,8 +4,8 @@ Sources: Kingma & Welling, "Auto-Encoding Variational Bayes", arXiv:1312.6114; R
 arXiv:1401.4082. Its objective stands in `companion.foundations.elbo`. Taught in the lesson ``latent_space``:
 
 - ``eq-vae-model``: z ~ N(0, I), x | z ~ Bernoulli(sigmoid(decoder(z))) or N(decoder(z), sigma^2 I). `VAE`.
-- ``eq-reparameterisation``: z = mu + exp(logvar / 2) * eps, with eps ~ N(0, I). `DiagonalGaussian.sample`.
-- ``eq-gaussian-kl``: KL = sum_j (mu_j^2 + exp(logvar_j) - 1 - logvar_j) / 2. `DiagonalGaussian.kl_per_latent`.
+- ``eq-reparameterisation``: z = mu + exp(logvar / 2) * eps, with eps ~ N(0, I). `GaussianPosterior.sample`.
+- ``eq-gaussian-kl``: KL = sum_j (mu_j^2 + exp(logvar_j) - 1 - logvar_j) / 2. `GaussianPosterior.kl_per_latent`.
 
 All log-densities are in nats per example: sums over pixels and latents, never means. Departures from the papers: the
 encoder's logarithm of the variance is clamped to [-30, 20], so that no exponential overflows; encoder and decoder may
@@ -20,14 +20,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from companion.foundations.distributions.families import LOG_2PI
 from companion.validate import check_count, check_float, check_number, check_shapes
-
-LOG_2PI = math.log(2 * math.pi)
 
 
 @dataclass(frozen=True)
-class DiagonalGaussian:
-    """The encoder's answer q(z | x): one normal distribution for each latent of each example.
+class GaussianPosterior:
+    """The encoder's answer q(z | x), the approximate posterior: a normal distribution for each latent of each example.
 
     Attributes:
         mean: mu, shape (batch, *latent).
@@ -132,7 +131,7 @@ class VAE(nn.Module):
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
         self.data_shape, self.latent_shape = tuple(data_shape), tuple(latent_shape)
 
-    def encode(self, x: Float[Tensor, "batch *data"]) -> DiagonalGaussian:
+    def encode(self, x: Float[Tensor, "batch *data"]) -> GaussianPosterior:
         """q(z | x). Its ``.mean`` is the deterministic code."""
         self._check("x", x, self.data_shape)
         output = self.encoder(x)
@@ -140,7 +139,7 @@ class VAE(nn.Module):
         if output.shape != wanted:
             raise ValueError(f"encoder: got an output of shape {tuple(output.shape)}, wanted {wanted}")
         mean, logvar = output.chunk(2, dim=1)
-        return DiagonalGaussian(mean, logvar.clamp(-30.0, 20.0))
+        return GaussianPosterior(mean, logvar.clamp(-30.0, 20.0))
 
     def decode(self, z: Float[Tensor, "batch *latent"]) -> Float[Tensor, "batch *data"]:
         """The mean of p(x | z): for a Bernoulli, the probability of ink."""

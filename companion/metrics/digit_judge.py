@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from companion.metrics.frechet import frechet_distance
-from companion.validate import check_float, check_labels, check_shapes
+from companion.validate import Finite, check_labels, checked
 from companion.weights import load_weights
 
 FEATURES = 64
@@ -37,10 +37,9 @@ class DigitJudge(nn.Module):
         )  # fmt: skip
         self.head = nn.Linear(FEATURES, CLASSES)
 
-    def features(self, images: Float[Tensor, "n 1 28 28"]) -> Float[Tensor, "n 64"]:
+    @checked
+    def features(self, images: Finite[Tensor, "n 1 28 28"]) -> Float[Tensor, "n 64"]:
         """What the last layer sees of each image."""
-        check_shapes(images=(images, "n 1 28 28"))
-        check_float(images=images)
         return self.trunk(images)
 
     def forward(self, images: Float[Tensor, "n 1 28 28"]) -> Float[Tensor, "n 10"]:
@@ -59,12 +58,12 @@ def opinion(images: Float[Tensor, "n 1 28 28"], *, model: DigitJudge | None = No
     return _in_parts(images, model, lambda net, part: net(part).softmax(1))
 
 
+@checked
 def recognised(
     images: Float[Tensor, "n 1 28 28"], labels: Int[Tensor, "n"], *, model: DigitJudge | None = None
 ) -> Bool[Tensor, "n"]:
     """Where the judge sees the digit that was asked for; ``recognised(images, labels).float().mean()`` is the share."""
     check_labels("labels", labels, CLASSES)
-    check_shapes(images=(images, "n 1 28 28"), labels=(labels, "n"))
     return opinion(images, model=model).argmax(1) == labels
 
 

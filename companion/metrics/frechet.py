@@ -20,26 +20,25 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from companion.validate import check_count, check_float, check_shapes
+from companion.validate import Count, Finite, check_count, check_shapes, checked
 
 
 @dataclass(frozen=True)
-class Gaussian:
-    """A normal law in d dimensions: what the distance keeps of a sample.
+class FeatureGaussian:
+    """The Gaussian fitted to a sample of features: what the distance keeps of it.
 
     Attributes:
-        mean: shape (d).
-        covariance: shape (d, d), symmetric.
+        mean: of the sample.
+        covariance: symmetric.
     """
 
     mean: Float[Tensor, "d"]
     covariance: Float[Tensor, "d d"]
 
     @classmethod
-    def fit(cls, features: Float[Tensor, "n d"]) -> "Gaussian":
+    @checked
+    def fit(cls, features: Finite[Tensor, "n d"]) -> "FeatureGaussian":
         """The sample's mean and its unbiased covariance (divided by n - 1), in double precision."""
-        check_shapes(features=(features, "n d"))
-        check_float(features=features)
         if len(features) < 2:
             raise ValueError("features: got 1 example, wanted at least 2: one point has no covariance")
         values = features.detach().double()
@@ -47,7 +46,7 @@ class Gaussian:
         centred = values - mean
         return cls(mean, centred.T @ centred / (len(values) - 1))
 
-    def distance(self, other: "Gaussian") -> float:
+    def distance(self, other: "FeatureGaussian") -> float:
         """The squared 2-Wasserstein distance to another Gaussian (eq-frechet)."""
         check_shapes(mean=(self.mean, "d"), other=(other.mean, "d"))
         root = _square_root(self.covariance)
@@ -58,6 +57,7 @@ class Gaussian:
         return max(0.0, float(apart + self.covariance.trace() + other.covariance.trace() - 2 * shared))
 
 
+@checked
 def frechet_distance(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> float:
     """The Fréchet distance of two sets of features, from 0 (equal means and covariances) upwards.
 
@@ -68,13 +68,13 @@ def frechet_distance(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> float:
     Raises:
         ValueError: other shapes, fewer than two examples, values that are not finite.
     """
-    check_shapes(a=(a, "n d"), b=(b, "m d"))
-    return Gaussian.fit(a).distance(Gaussian.fit(b))
+    return FeatureGaussian.fit(a).distance(FeatureGaussian.fit(b))
 
 
+@checked
 def frechet_floor(
     held_out: Float[Tensor, "n d"], reference: Float[Tensor, "m d"], n: int, generator: torch.Generator,
-    *, draws: int = 10,
+    *, draws: Count = 10,
 ) -> float:  # fmt: skip
     """What a perfect model would score: the mean distance between n real examples and the reference.
 
@@ -85,13 +85,11 @@ def frechet_floor(
         generator: chooses them, without replacement.
         draws: over how many choices to take the mean.
     """
-    check_shapes(held_out=(held_out, "n d"), reference=(reference, "m d"))
     check_count("n", n, low=2, high=len(held_out))
-    check_count("draws", draws)
-    law, total = Gaussian.fit(reference), 0.0
+    law, total = FeatureGaussian.fit(reference), 0.0
     for _ in range(draws):
         chosen = torch.randperm(len(held_out), generator=generator)[:n]
-        total += Gaussian.fit(held_out[chosen]).distance(law)
+        total += FeatureGaussian.fit(held_out[chosen]).distance(law)
     return total / draws
 
 

@@ -1,24 +1,24 @@
-r"""How far a measured share or mean can be trusted: intervals.
+r"""Confidence intervals: how far a measured share, mean or other statistic can be trusted.
 
 - Wilson's interval for k successes in n trials (eq-bias-wilson): all shares p for which k/n lies within z standard errors,
 
   .. math:: \frac{k/n + z^2/2n \;\pm\; z \sqrt{\frac{k}{n}\big(1 - \frac{k}{n}\big)/n + z^2/4n^2}}{1 + z^2/n}
 
-  It never leaves [0, 1] and does not shrink to nothing at k = 0, as k/n ± z standard errors does.
+  It never leaves [0, 1] and does not shrink to nothing at k = 0, as k/n ± z standard errors does. Computed by `scipy.stats`.
 - The bootstrap's percentile interval for any statistic: compute it again on samples drawn from the sample with
   replacement, and take the middle 95 %. It knows the chance of the draw only: not a bias of the statistic, nor that
-  another training would have given another model.
+  another training would have given another model. (`scipy.stats.bootstrap` draws NumPy's numbers and resamples each column on
+  its own; here a row of a table stays whole.)
 
 Sources: Wilson, "Probable inference, the law of succession, and statistical inference", JASA, 1927; Efron, "Bootstrap methods:
 another look at the jackknife", Annals of Statistics, 1979.
 """
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from companion.validate import check_count, check_number
@@ -48,12 +48,24 @@ def wilson(successes: int, trials: int, *, level: float = 0.95) -> Interval:
     """
     check_count("trials", trials)
     check_count("successes", successes, low=0, high=trials)
-    z = NormalDist().inv_cdf(0.5 + _level(level) / 2)
-    share = successes / trials
-    middle = share + z * z / (2 * trials)
-    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    scale = 1 + z * z / trials
-    return Interval(max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale), level)
+    from scipy.stats import binomtest  # here: scipy.stats takes longer to import than this whole package
+
+    low, high = binomtest(successes, trials).proportion_ci(_level(level), method="wilson")
+    return Interval(float(low), float(high), level)
+
+
+def percentile_interval(values: Sequence[float] | Float[Tensor, "n"], *, level: float = 0.95) -> Interval:
+    """The middle ``level`` of the values: from the quantile (1 - level) / 2 to the quantile (1 + level) / 2.
+
+    Raises:
+        ValueError: no values, or a level outside (0, 1).
+    """
+    check_count("number of values", len(values))
+    tail = (1 - _level(level)) / 2
+    low, high = torch.as_tensor(values, dtype=torch.float64).quantile(
+        torch.tensor([tail, 1 - tail], dtype=torch.float64)
+    )
+    return Interval(float(low), float(high), level)
 
 
 def bootstrap(
@@ -82,11 +94,7 @@ def bootstrap(
     values = [torch.as_tensor(statistic(sample[row])) for row in rows]
     if values[0].numel() != 1:
         raise ValueError(f"statistic: got shape {tuple(values[0].shape)}, wanted one number")
-    tail = (1 - _level(level)) / 2
-    low, high = torch.stack([value.double().reshape(()) for value in values]).quantile(
-        torch.tensor([tail, 1 - tail], dtype=torch.float64)
-    )
-    return Interval(float(low), float(high), level)
+    return percentile_interval(torch.stack([value.double().reshape(()) for value in values]), level=level)
 
 
 def _level(level: float) -> float:

@@ -10,10 +10,10 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
-from companion.validate import check_float, check_number, check_shapes
+from companion.validate import Finite, NonNegative, Positive, Share, checked
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class ModeReport:
         found: modes that hold enough high-quality points.
         modes: how many there are.
         high_quality: the share of points within the radius of the nearest mean.
-        counts: high-quality points of each mode, shape (modes).
+        counts: high-quality points of each mode.
     """
 
     found: int
@@ -36,13 +36,14 @@ class ModeReport:
         return f"{self.found}/{self.modes} modes, {self.high_quality:.0%} of the points in one"
 
 
+@checked
 def mode_report(
-    points: Float[Tensor, "n d"],
-    means: Float[Tensor, "k d"],
-    sd: float,
+    points: Finite[Tensor, "n d"],
+    means: Finite[Tensor, "k d"],
+    sd: Positive,
     *,
-    within: float = 3.0,
-    least_share: float = 0.1,
+    within: Positive = 3.0,
+    least_share: Share = 0.1,
 ) -> ModeReport:
     """Count the modes that a sample finds and its points of high quality.
 
@@ -56,11 +57,6 @@ def mode_report(
     Raises:
         ValueError: wrong shapes, an empty sample, values that are not finite, or numbers out of range.
     """
-    check_shapes(points=(points, "n d"), means=(means, "k d"))
-    check_float(points=points, means=means)
-    check_number("sd", sd, low=0, open_low=True)
-    check_number("within", within, low=0, open_low=True)
-    check_number("least_share", least_share, low=0, high=1)
     distance, nearest = torch.cdist(points, means.to(points)).min(1)
     good = distance <= within * sd
     counts = torch.bincount(nearest[good], minlength=len(means))
@@ -68,7 +64,7 @@ def mode_report(
     return ModeReport(int((counts >= least).sum()), len(means), float(good.float().mean()), counts)
 
 
-def share_within(radius: float) -> float:
+@checked
+def share_within(radius: NonNegative) -> float:
     """The share of a round 2-D Gaussian within ``radius`` standard deviations: 1 - exp(-radius²/2), 98.9 % at 3."""
-    check_number("radius", radius, low=0)
     return -math.expm1(-(radius**2) / 2)

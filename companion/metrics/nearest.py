@@ -1,4 +1,4 @@
-r"""Nearest neighbours, and what they say about copying.
+r"""Nearest neighbours, a permutation test for copied training data, and extraction.
 
 `nearest` finds, for each query, the closest references by Euclidean distance (eq-memorization-distance). `copying_test` asks
 whether samples of a model lie closer to its training set than to data that it never saw. Put the training set and a held-out
@@ -13,14 +13,13 @@ Sources: Meehan, Chaudhuri & Dasgupta, "A Non-Parametric Test to Detect Data-Cop
 for comparing three samples (their test is by rank sums, this one by permutation); Carlini et al., arXiv:2301.13188.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from companion.validate import check_count, check_float, check_number, check_shapes
+from companion.validate import Count, Finite, NonNegative, check_count, checked
 
 
 @dataclass(frozen=True)
@@ -28,15 +27,16 @@ class Neighbours:
     """The k nearest references of each query, nearest first.
 
     Attributes:
-        distance: Euclidean, shape (queries, k).
-        index: places among the references, shape (queries, k).
+        distance: Euclidean.
+        index: places among the references.
     """
 
     distance: Float[Tensor, "queries k"]
     index: Int[Tensor, "queries k"]
 
 
-def nearest(queries: Float[Tensor, "n ..."], references: Float[Tensor, "m ..."], k: int = 1) -> Neighbours:
+@checked
+def nearest(queries: Finite[Tensor, "n ..."], references: Finite[Tensor, "m ..."], k: int = 1) -> Neighbours:
     """The k nearest references of each query by Euclidean distance over all the other axes.
 
     Args:
@@ -47,7 +47,6 @@ def nearest(queries: Float[Tensor, "n ..."], references: Float[Tensor, "m ..."],
     Raises:
         ValueError: shapes that differ, an empty set, k outside 1 to m, values that are not finite.
     """
-    check_float(queries=queries, references=references)
     if queries.ndim < 2 or queries.shape[1:] != references.shape[1:] or not len(queries) or not len(references):
         raise ValueError(
             f"queries and references: got shapes {tuple(queries.shape)} and {tuple(references.shape)}, wanted (n, ...) and "
@@ -66,7 +65,7 @@ class CopyingTest:
 
     Attributes:
         share: the share of samples that lie nearer to a training example than to any held-out one.
-        null: the share under random swaps of the two halves, shape (permutations).
+        null: the share under each random swap of the two halves.
         p_value: the chance of a share at least this large if training left no trace; at least 1/(permutations + 1).
     """
 
@@ -75,12 +74,13 @@ class CopyingTest:
     p_value: float
 
 
+@checked
 def copying_test(
     samples: Float[Tensor, "n ..."],
     train: Float[Tensor, "m ..."],
     held_out: Float[Tensor, "m ..."],
     generator: torch.Generator,
-    permutations: int = 999,
+    permutations: Count = 999,
 ) -> CopyingTest:
     """Do samples lie closer to the training set than to held-out data of the same kind?
 
@@ -94,11 +94,6 @@ def copying_test(
     Raises:
         ValueError: two sets of different sizes: the larger would hold the nearest neighbour more often by its size alone.
     """
-    check_count("permutations", permutations)
-    if len(train) != len(held_out):
-        raise ValueError(
-            f"train and held_out: got {len(train)} and {len(held_out)} examples, wanted two sets of one size; cut the larger"
-        )
     pool = torch.cat([train, held_out])
     hits = torch.bincount(nearest(samples, pool).index[:, 0], minlength=len(pool)).double()
     share = float(hits[: len(train)].sum()) / len(samples)
@@ -109,28 +104,9 @@ def copying_test(
     return CopyingTest(share, null, p_value)
 
 
-def null_spread(hits: Int[Tensor, "pool"], train: int) -> float:
-    r"""The standard deviation of the share under random relabelling, in closed form (eq-memorization-null).
-
-    Drawing ``train`` of the M pooled examples without replacement, with h_i samples nearest to example i and n in all:
-    :math:`\frac{1}{n^2} \frac{N(M-N)}{M(M-1)} \bigl(\sum_i h_i^2 - n^2/M\bigr)` is its square.
-
-    Args:
-        hits: how many samples are nearest to each pooled example.
-        train: N, how many of them are called training examples.
-    """
-    pool = check_shapes(hits=(hits, "pool"))["pool"]
-    check_count("train", train, high=pool - 1)
-    h = hits.double()
-    n = h.sum()
-    if n <= 0 or (h < 0).any():
-        raise ValueError(f"hits: got counts that sum to {n:g}, wanted counts from 0 with a positive sum")
-    spread = train * (pool - train) / (pool * (pool - 1)) * (h.square().sum() - n**2 / pool)
-    return math.sqrt(max(0.0, float(spread))) / float(n)
-
-
+@checked
 def extracted(
-    samples: Float[Tensor, "n ..."], references: Float[Tensor, "m ..."], threshold: float
+    samples: Float[Tensor, "n ..."], references: Float[Tensor, "m ..."], threshold: NonNegative
 ) -> Bool[Tensor, "m"]:
     """Which references some sample reproduces: its nearest neighbour among them lies within the threshold.
 
@@ -139,7 +115,6 @@ def extracted(
         references: the training examples.
         threshold: a distance; `nearest` of real data among real data says what is unusually close.
     """
-    check_number("threshold", threshold, low=0)
     found = nearest(samples, references)
     within = found.distance[:, 0] <= threshold
     hit = torch.zeros(len(references), dtype=torch.bool)

@@ -1,17 +1,22 @@
-r"""The ROC curve of a score: what each threshold catches, and what it accuses wrongly.
+r"""The ROC curve of a score and the area under it: how well one number separates two groups.
 
 A detector says "yes" to every score of at least a threshold. Over all thresholds the pairs
 
 .. math:: \text{FPR}(t) = P(\text{lower} \ge t), \qquad \text{TPR}(t) = P(\text{higher} \ge t)
 
-make a curve from (0, 0) to (1, 1); the area below it is `companion.metrics.ranking.auc`. Where a false alarm accuses a
-person, the area is the wrong number: `power_at` reads off what is caught at a false-positive rate that one can answer for.
+make a curve from (0, 0) to (1, 1). The area below it, `auc`, is the chance that a random member of the first group scores
+higher than a random member of the second, a tie counting one half: :math:`P(a > b) + \tfrac12 P(a = b)`. One half is no
+separation, 1 perfect, 0 perfect the wrong way round. Where a false alarm accuses a person, the area is the wrong number:
+`ROC.power_at` reads off what is caught at a false-positive rate that one can answer for. Computed by scikit-learn.
 
-Source: Fawcett, "An introduction to ROC analysis", Pattern Recognition Letters, 2006.
+Sources: Fawcett, "An introduction to ROC analysis", Pattern Recognition Letters, 2006; Mann & Whitney, "On a Test of Whether
+one of Two Random Variables is Stochastically Larger than the Other", 1947; Hanley & McNeil, "The meaning and use of the area
+under a ROC curve", Radiology, 1982.
 """
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -49,13 +54,22 @@ def roc(higher: Float[Tensor, "n"], lower: Float[Tensor, "m"]) -> ROC:
     Raises:
         ValueError: an empty group, scores that are not a vector of finite floating-point numbers.
     """
+    from sklearn.metrics import roc_curve  # here: it takes longer to import than this whole package
+
+    false, true, threshold = roc_curve(*_labelled(higher, lower), drop_intermediate=False)
+    return ROC(torch.from_numpy(threshold), torch.from_numpy(false), torch.from_numpy(true))
+
+
+def auc(higher: Float[Tensor, "n"], lower: Float[Tensor, "m"]) -> float:
+    """The area under the ROC curve; arguments and errors as for `roc`."""
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(*_labelled(higher, lower)))
+
+
+def _labelled(higher: Float[Tensor, "n"], lower: Float[Tensor, "m"]) -> tuple[np.ndarray, np.ndarray]:
+    """Which group each score is of, 1 for the higher, and the scores."""
     check_shapes(higher=(higher, "n"), lower=(lower, "m"))
     check_float(higher=higher, lower=lower)
-    values = torch.cat([higher.double(), lower.double()]).unique().flip(0)
-    threshold = torch.cat([torch.tensor([torch.inf], dtype=torch.float64), values])
-
-    def share(scores: Tensor) -> Tensor:
-        below = torch.searchsorted(scores.double().sort().values, threshold, right=False)
-        return 1 - below.double() / len(scores)
-
-    return ROC(threshold, share(lower), share(higher))
+    scores = torch.cat([higher.double(), lower.double()]).cpu().numpy()
+    return np.repeat([1, 0], [len(higher), len(lower)]), scores

@@ -18,19 +18,23 @@ a perceptron that guesses the flat image itself, σ drawn log-uniformly, Euler s
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from companion.training.batches import Batch
-from companion.validate import check_count, check_float, check_number, check_shapes
+from companion.validate import Count, Finite, Positive, Range, check_number, checked
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 
 
+@checked
 def exact_denoiser(
-    z: Float[Tensor, "n dims"], sigma: Float[Tensor, "n 1"], train: Float[Tensor, "m dims"]
+    z: Float[Tensor, "n dims"],
+    sigma: Annotated[Float[Tensor, "n 1"], Range(0, open_low=True)],
+    train: Float[Tensor, "m dims"],
 ) -> Float[Tensor, "n dims"]:
     """The mean of the training images given their noised version: the best denoiser for this training set.
 
@@ -39,25 +43,21 @@ def exact_denoiser(
         sigma: the noise's standard deviation for each, above 0.
         train: the training images.
     """
-    check_shapes(z=(z, "n dims"), sigma=(sigma, "n 1"), train=(train, "m dims"))
-    if not (sigma > 0).all():
-        raise ValueError(f"sigma: got a smallest value of {float(sigma.min()):g}, wanted numbers above 0")
     distance = torch.cdist(z, train, compute_mode="donot_use_mm_for_euclid_dist")
     weights = (-0.5 * (distance / sigma) ** 2).softmax(1)
     return weights @ train
 
 
+@checked
 @dataclass(frozen=True)
 class NoiseLevels:
     """From how much noise to how little: σ from ``high`` to ``low`` in ``steps`` equal factors."""
 
-    low: float = 0.1
+    low: Positive = 0.1
     high: float = 10.0
-    steps: int = 40
+    steps: Count = 40
 
     def __post_init__(self) -> None:
-        check_count("steps", self.steps)
-        check_number("low", self.low, low=0, open_low=True)
         check_number("high", self.high, low=self.low, open_low=True)
 
     def grid(self) -> Float[Tensor, "levels"]:
@@ -73,17 +73,17 @@ class Denoiser(nn.Module):
         width: units of each of the two hidden layers.
     """
 
-    def __init__(self, dims: int, width: int) -> None:
+    @checked
+    def __init__(self, dims: Count, width: Count) -> None:
         super().__init__()
-        check_count("dims", dims)
-        check_count("width", width)
+        self.dims = dims
         self.net = nn.Sequential(
             nn.Linear(dims + 1, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, dims)
         )
 
-    def forward(self, z: Float[Tensor, "n dims"], sigma: Float[Tensor, "n 1"]) -> Float[Tensor, "n dims"]:
+    @checked
+    def forward(self, z: Float[Tensor, "n dims={self.dims}"], sigma: Float[Tensor, "n 1"]) -> Float[Tensor, "n dims"]:
         """A guess of the image, in (-1, 1); z is scaled so that the network sees numbers of one size at every σ."""
-        check_shapes(z=(z, f"n {self.net[0].in_features - 1}"), sigma=(sigma, "n 1"))
         return self.net(torch.cat([z / (1 + sigma**2).sqrt(), sigma.log()], dim=1)).tanh()
 
 
@@ -102,7 +102,8 @@ def denoising_loss(model: Denoiser, batch: Batch, generator: torch.Generator) ->
 
 
 @torch.no_grad()
-def sample(denoise: Denoise, noise: Float[Tensor, "n dims"], levels: NoiseLevels) -> Float[Tensor, "n dims"]:
+@checked
+def sample(denoise: Denoise, noise: Finite[Tensor, "n dims"], levels: NoiseLevels) -> Float[Tensor, "n dims"]:
     """Turn noise into images: Euler steps along dz/dσ = (z - D(z, σ))/σ, and the last guess.
 
     Args:
@@ -110,8 +111,6 @@ def sample(denoise: Denoise, noise: Float[Tensor, "n dims"], levels: NoiseLevels
         noise: standard normal; equal noise gives equal images.
         levels: the σ to step through.
     """
-    check_shapes(noise=(noise, "n dims"))
-    check_float(noise=noise)
     grid = levels.grid().to(noise)
     z = grid[0] * noise
     for sigma, following in zip(grid[:-1], grid[1:], strict=True):

@@ -7,61 +7,38 @@ r"""How many floating-point operations a training takes: the rule of thumb, and 
 
 with ℓ layers, width w, :math:`w_{kv}` = width of all key heads, hidden width h, context n and V symbols. 2nw is attention
 itself: n scores and a mean of n values, the masked half included, as it is computed. Norms, rotations and softmaxes are left
-out: they are not matrix products, and small. A gate on attention adds another w² to each layer.
+out: they are not matrix products, and small. A gate on attention adds another w² to each layer. `companion.metrics.flops`
+counts the operations that really run.
 
 Sources: Kaplan et al., "Scaling Laws for Neural Language Models", 2020, arXiv:2001.08361, section 2.1 (6 N D, N without
 embeddings); Hoffmann et al., 2022, arXiv:2203.15556, appendix F (an exact count, embeddings included).
 """
 
-import torch
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from typing import Annotated
 
 from companion.text.llama import LlamaConfig
-from companion.validate import check_count, check_number
+from companion.validate import Count, NonNegative, Range, checked
 
-__all__ = ["count_flops", "decoder_flops", "six_nd", "training_flops"]
+__all__ = ["decoder_flops", "six_nd", "training_flops"]
 
 
-def six_nd(parameters: float, tokens: float) -> float:
+@checked
+def six_nd(parameters: NonNegative, tokens: NonNegative) -> float:
     """C = 6 N D, the operations of a training (eq-laws-six)."""
-    check_number("parameters", parameters, low=0)
-    check_number("tokens", tokens, low=0)
     return 6.0 * parameters * tokens
 
 
-def decoder_flops(config: LlamaConfig, *, context: int | None = None) -> int:
+@checked
+def decoder_flops(config: LlamaConfig, *, context: Count | None = None) -> int:
     """Operations of one forward pass for one token of a text of ``context`` tokens (eq-laws-flops)."""
     n = config.context if context is None else context
-    check_count("context", n)
     w, kv_width = config.width, config.width // config.heads * config.kv_heads
     projections = (2 + config.gated_attention) * w * w + 2 * w * kv_width  # q, out and perhaps a gate; k and v
     layer = projections + 3 * w * config.hidden + 2 * n * w
     return 2 * (config.layers * layer + w * config.vocab_size)
 
 
-def training_flops(config: LlamaConfig, tokens: int, *, context: int | None = None) -> int:
+@checked
+def training_flops(config: LlamaConfig, tokens: Annotated[int, Range(0)], *, context: int | None = None) -> int:
     """Operations of a training on ``tokens`` tokens: three forward passes' worth for each."""
-    check_count("tokens", tokens, low=0)
     return 3 * tokens * decoder_flops(config, context=context)
-
-
-def count_flops(model: nn.Module, *inputs: Tensor, backward: bool = False) -> int:
-    """The operations that torch counts in one call of the model, with ``backward`` also in its gradient.
-
-    Attention is counted in its plain form: the processor's fused kernel is not in torch's table and would count as
-    nothing.
-    """
-    training = model.training
-    model.eval()
-    try:
-        with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-            with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(backward):
-                out = model(*inputs)
-                if backward:
-                    out.sum().backward()
-    finally:
-        model.train(training)
-        if backward:
-            model.zero_grad(set_to_none=True)
-    return counter.get_total_flops()

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from companion.metrics.digit_judge import opinion
-from companion.validate import check_shapes
+from companion.validate import checked
 
 _WINDOW = 14  # pixels around the centre of a digit of 10 pixels; MNIST's 28 show one of 20
 
@@ -40,9 +40,9 @@ class Verdict:
     paths: Float[Tensor, "n frames 2"]
 
 
+@checked
 def centroids(films: Float[Tensor, "n 1 frames height width"]) -> Float[Tensor, "n frames 2"]:
     """The centre of the ink of each frame (eq-coherence-centroid); of an empty frame, the middle."""
-    check_shapes(films=(films, "n 1 frames height width"))
     ink = ((films[:, 0] + 1) / 2).clamp(0, 1)
     ink = ink * (ink > 0.1)
     total = ink.sum((-2, -1))
@@ -52,15 +52,15 @@ def centroids(films: Float[Tensor, "n 1 frames height width"]) -> Float[Tensor, 
     return torch.where(total[..., None] > 0, place, middle)
 
 
+@checked
 def slopes(path: Float[Tensor, "n frames axes"]) -> Float[Tensor, "n axes"]:
     """Pixels a frame along each axis, by least squares (eq-coherence-slope)."""
-    check_shapes(path=(path, "n frames axes"))
     time = torch.arange(path.shape[1], dtype=path.dtype)
     time = time - time.mean()
     return torch.einsum("t,nta->na", time, path) / time.square().sum().clamp(min=1e-6)
 
 
-def windows(
+def digit_crops(
     films: Float[Tensor, "n 1 frames height width"], path: Float[Tensor, "n frames 2"]
 ) -> Float[Tensor, "n frames 28 28"]:
     """What lies around the path in each frame, twice as large, as the judge of digits wants it."""
@@ -80,7 +80,7 @@ def judge_films(films: Float[Tensor, "n 1 frames height width"]) -> Verdict:
     """Which digit each film shows and in which direction it sets out."""
     path = centroids(films)
     n, frames = path.shape[:2]
-    views = windows(films, path).reshape(n * frames, 1, 28, 28)
+    views = digit_crops(films, path).reshape(n * frames, 1, 28, 28)
     opinions = opinion(views).reshape(n, frames, 10).mean(1)
     row, column = slopes(path[:, : max(2, frames // 2 + 1)]).unbind(-1)
     across = torch.where(column < 0, 0, 1)

@@ -17,38 +17,38 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from companion.metrics.digit_judge import opinion
-from companion.validate import check_count, check_shapes
-from companion.video.film_judge import centroids, windows
+from companion.validate import check_count, checked
+from companion.video.film_judge import centroids, digit_crops
 
 
+@checked
 def jerk(films: Float[Tensor, "n 1 frames height width"]) -> Float[Tensor, "n"]:
     """How much the velocity of the ink's centre changes from step to step, in pixels (eq-coherence-jerk)."""
-    check_shapes(films=(films, "n 1 frames height width"))
     check_count("frames", films.shape[2], low=3)
     return centroids(films).diff(n=2, dim=1).norm(dim=-1).mean(1)
 
 
+@checked
 def flicker(films: Float[Tensor, "n 1 frames height width"]) -> Float[Tensor, "n"]:
     """What of each frame the moved frame before does not explain: a mean squared error (eq-coherence-flicker)."""
-    check_shapes(films=(films, "n 1 frames height width"))
     check_count("frames", films.shape[2], low=2)
     before, after, steps = films[:, 0, :-1], films[:, 0, 1:], centroids(films).diff(dim=1)
     moved = shift(before.flatten(0, 1), steps.flatten(0, 1)).view_as(after)
     return (after - moved).square().mean((1, 2, 3))
 
 
+@checked
 def identity(films: Float[Tensor, "n 1 frames height width"]) -> Float[Tensor, "n"]:
     """The share of neighbouring frames that show the same digit, to the judge."""
-    check_shapes(films=(films, "n 1 frames height width"))
     check_count("frames", films.shape[2], low=2)
-    views = windows(films, centroids(films))
+    views = digit_crops(films, centroids(films))
     read = opinion(views.reshape(-1, 1, 28, 28)).argmax(1).view(views.shape[:2])
     return (read[:, 1:] == read[:, :-1]).float().mean(1)
 
 
+@checked
 def shift(images: Float[Tensor, "n height width"], steps: Float[Tensor, "n 2"]) -> Float[Tensor, "n height width"]:
     """Each image moved by its step (rows, columns), by bilinear weights; what comes in from outside is ground, -1."""
-    check_shapes(images=(images, "n height width"), steps=(steps, "n 2"))
     n, height, width = images.shape
     rows, columns = torch.arange(height) - steps[:, :1], torch.arange(width) - steps[:, 1:]
     y, x = (2 * rows + 1) / height - 1, (2 * columns + 1) / width - 1

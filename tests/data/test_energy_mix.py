@@ -2,32 +2,32 @@
 
 import pytest
 
-from companion.data.energy_mix import grid, grids
+from companion.data.energy_mix import national_grid, national_grids
 
 
 def test_the_table_has_nearly_all_countries_sorted() -> None:
-    values = [one.grams_per_kwh for one in grids()]
+    values = [one.grams_per_kwh for one in national_grids()]
     assert len(values) == 212
     assert values == sorted(values)
     assert 0 < values[0] < 30
     assert values[-1] > 1000
-    assert len({one.code for one in grids()}) == 212
+    assert len({one.code for one in national_grids()}) == 212
 
 
 def test_a_zero_that_means_missing_is_left_out() -> None:
     """The carrier has 0 g for the Central African Republic: no grid emits nothing over its plants' lives."""
-    assert all(one.country != "Central African Republic" for one in grids())
+    assert all(one.country != "Central African Republic" for one in national_grids())
 
 
 def test_shares_are_shares_and_clean_grids_have_little_fossil() -> None:
-    assert all(0 <= one.low_carbon <= 1.001 for one in grids())
-    assert grid("FRA").low_carbon > 0.85
-    assert grid("FRA").grams_per_kwh < grid("DEU").grams_per_kwh < grid("POL").grams_per_kwh
+    assert all(0 <= one.low_carbon <= 1.001 for one in national_grids())
+    assert national_grid("FRA").low_carbon > 0.85
+    assert national_grid("FRA").grams_per_kwh < national_grid("DEU").grams_per_kwh < national_grid("POL").grams_per_kwh
 
 
 def test_unknown_code() -> None:
     with pytest.raises(ValueError, match="FR"):
-        grid("FR")
+        national_grid("FR")
 
 
 @pytest.mark.parametrize("code", ["FRA", "DEU", "IND", "NZL"])
@@ -39,6 +39,6 @@ def test_parity_with_codecarbon(code: str) -> None:
     from codecarbon.external.geography import GeoMetadata
     from codecarbon.input import DataSource
 
-    place = GeoMetadata(country_iso_code=code, country_name=grid(code).country, region=None)
+    place = GeoMetadata(country_iso_code=code, country_name=national_grid(code).country, region=None)
     kilograms = Emissions(DataSource()).get_private_infra_emissions(Energy.from_energy(kWh=1.0), place)
-    assert grid(code).grams_per_kwh == pytest.approx(1000 * kilograms, rel=1e-6)
+    assert national_grid(code).grams_per_kwh == pytest.approx(1000 * kilograms, rel=1e-6)

@@ -8,20 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from companion.data.points import Mixture, checkerboard, grid, moons, ring
+from companion.data.points import GaussianMixture, checkerboard, grid, moons, ring
 from tests.conftest import rejects
 
 LOADERS = [ring, grid, moons, checkerboard]
 
 
-def unequal_mixture(dtype: torch.dtype = torch.float64) -> Mixture:
+def unequal_mixture(dtype: torch.dtype = torch.float64) -> GaussianMixture:
     """Three Gaussians in three dimensions with unequal shares."""
     generator = torch.Generator().manual_seed(3)
     means = torch.randn(3, 3, generator=generator, dtype=dtype)
-    return Mixture(means, 0.7, torch.tensor([0.5, 0.3, 0.2], dtype=dtype))
+    return GaussianMixture(means, 0.7, torch.tensor([0.5, 0.3, 0.2], dtype=dtype))
 
 
-def reference(law: Mixture) -> MixtureSameFamily:
+def reference(law: GaussianMixture) -> MixtureSameFamily:
     parts = Independent(Normal(law.means, torch.full_like(law.means, law.sd)), 1)
     return MixtureSameFamily(Categorical(law.weights), parts)
 
@@ -167,11 +167,11 @@ def test_bad_input():
         (lambda: checkerboard(side=1), "side: got 1"),
         (lambda: ring().mixture.smoothed(-1.0), "sigma: got -1.0"),
         (lambda: ring().mixture.scaled(0.0), "factor: got 0.0"),
-        (lambda: ring().mixture.log_prob(torch.zeros(4, 3)), "means: got shape"),
+        (lambda: ring().mixture.log_prob(torch.zeros(4, 3)), r"x: got shape \(4, 3\), wanted \(n d=2\)"),
         (lambda: ring().mixture.score(torch.zeros(0, 2)), "x: got shape"),
-        (lambda: Mixture(torch.zeros(2, 2), 1.0, torch.tensor([0.5, 0.6])), "weights: got"),
-        (lambda: Mixture(torch.zeros(2, 2), 1.0, torch.ones(3) / 3), "weights: got shape"),
-        (lambda: Mixture(torch.full((1, 2), float("nan")), 1.0, torch.ones(1)), "means: got 2 values"),
+        (lambda: GaussianMixture(torch.zeros(2, 2), 1.0, torch.tensor([0.5, 0.6])), "weights: got"),
+        (lambda: GaussianMixture(torch.zeros(2, 2), 1.0, torch.ones(3) / 3), "weights: got shape"),
+        (lambda: GaussianMixture(torch.full((1, 2), float("nan")), 1.0, torch.ones(1)), "means: got 2 values"),
     ]:
         with rejects(pattern):
             call()

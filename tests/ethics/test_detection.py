@@ -9,7 +9,7 @@ import torch
 from companion.data import digits
 from companion.data.sets import to_display, to_model
 from companion.ethics.detection import exact_paper, fit_detector, grey_levels, predictive_value, spectrum
-from companion.metrics.ranking import auc
+from companion.metrics.roc import auc
 
 
 def images(n: int = 6, height: int = 7, width: int = 10) -> torch.Tensor:

@@ -11,8 +11,8 @@ from companion.data import digits
 from companion.foundations.vae import (
     VAE,
     BernoulliLikelihood,
-    DiagonalGaussian,
     GaussianLikelihood,
+    GaussianPosterior,
     binarise,
     mlp_vae,
 )
@@ -20,12 +20,12 @@ from tests.conftest import gen, rejects
 
 
 @pytest.fixture
-def q() -> DiagonalGaussian:
+def q() -> GaussianPosterior:
     torch.manual_seed(1)
-    return DiagonalGaussian(torch.randn(3, 5, dtype=torch.float64), torch.randn(3, 5, dtype=torch.float64))
+    return GaussianPosterior(torch.randn(3, 5, dtype=torch.float64), torch.randn(3, 5, dtype=torch.float64))
 
 
-def as_torch(q: DiagonalGaussian) -> D.Normal:
+def as_torch(q: GaussianPosterior) -> D.Normal:
     return D.Normal(q.mean, torch.exp(q.logvar / 2))
 
 
@@ -74,19 +74,19 @@ class TestTruth:
     def test_variance_of_draws_is_exp_logvar_I3(self):
         """exp(logvar) is the variance; mistaken for the standard deviation, 0.09 would become 0.0081."""
         logvar = torch.tensor([math.log(0.09), math.log(4.0)])
-        z = DiagonalGaussian(torch.zeros(100_000, 2), logvar.expand(100_000, 2)).sample(gen())
+        z = GaussianPosterior(torch.zeros(100_000, 2), logvar.expand(100_000, 2)).sample(gen())
         torch.testing.assert_close(z.var(0), logvar.exp(), rtol=0.02, atol=0)
 
     def test_gradients_reach_mean_and_logvar(self):
         mean, logvar = torch.zeros(2, 3, requires_grad=True), torch.zeros(2, 3, requires_grad=True)
-        q = DiagonalGaussian(mean, logvar)
+        q = GaussianPosterior(mean, logvar)
         eps = torch.randn(2, 3)
         q.at(eps).sum().backward()
         torch.testing.assert_close(mean.grad, torch.ones(2, 3))
         torch.testing.assert_close(logvar.grad, eps / 2)
 
     def test_kl_equals_its_monte_carlo_estimate(self, q):
-        many = DiagonalGaussian(q.mean[:1].expand(200_000, -1), q.logvar[:1].expand(200_000, -1))
+        many = GaussianPosterior(q.mean[:1].expand(200_000, -1), q.logvar[:1].expand(200_000, -1))
         z = many.sample(gen())
         prior = D.Normal(0.0, 1.0).log_prob(z).sum(1)
         want = float((many.log_prob(z) - prior).mean())

@@ -6,7 +6,7 @@ import pytest
 import scipy.linalg
 import torch
 
-from companion.metrics.frechet import Gaussian, frechet_distance, frechet_floor
+from companion.metrics.frechet import FeatureGaussian, frechet_distance, frechet_floor
 from tests.conftest import rejects
 
 
@@ -18,8 +18,8 @@ def features(n: int, d: int, seed: int) -> torch.Tensor:
 
 def test_one_dimension_is_the_difference_of_means_and_of_deviations():
     """W2² of N(m, s²) and N(m', s'²) is (m - m')² + (s - s')²."""
-    a = Gaussian(torch.tensor([1.5]).double(), torch.tensor([[4.0]]).double())
-    b = Gaussian(torch.tensor([-0.5]).double(), torch.tensor([[0.25]]).double())
+    a = FeatureGaussian(torch.tensor([1.5]).double(), torch.tensor([[4.0]]).double())
+    b = FeatureGaussian(torch.tensor([-0.5]).double(), torch.tensor([[0.25]]).double())
     assert a.distance(b) == pytest.approx(2.0**2 + (2 - 0.5) ** 2, abs=1e-12)
 
 
@@ -27,7 +27,7 @@ def test_commuting_covariances_have_a_closed_form():
     """With one basis for both, the distance is the sum over its axes."""
     basis, _ = torch.linalg.qr(features(5, 5, 0))
     s, t = torch.tensor([3.0, 2, 1, 0.5, 0]).double(), torch.tensor([1.0, 4, 0, 0.5, 2]).double()
-    law = [Gaussian(torch.zeros(5).double(), basis * scale.square() @ basis.T) for scale in (s, t)]
+    law = [FeatureGaussian(torch.zeros(5).double(), basis * scale.square() @ basis.T) for scale in (s, t)]
     # Where an eigenvalue is 0, the root turns a rounding error of 1e-16 into one of 1e-8.
     assert law[0].distance(law[1]) == pytest.approx(float((s - t).square().sum()), abs=1e-6)
 
@@ -45,12 +45,12 @@ def test_general_covariances_equal_scipys_square_root():
 def test_the_distance_as_printed_is_the_least_cost_of_moving_I60():
     """The linear map between the two Gaussians moves points by the printed mean squared distance, and no map by less."""
     a, b = features(40, 3, 3), features(50, 3, 4)
-    p, q = Gaussian.fit(a), Gaussian.fit(b)
+    p, q = FeatureGaussian.fit(a), FeatureGaussian.fit(b)
     root = torch.from_numpy(scipy.linalg.sqrtm(p.covariance.numpy()).real)
     middle = torch.from_numpy(scipy.linalg.sqrtm((root @ q.covariance @ root).numpy()).real)
     transport = torch.linalg.inv(root) @ middle @ torch.linalg.inv(root)
     moved = (a - p.mean) @ transport.T + q.mean
-    torch.testing.assert_close(Gaussian.fit(moved).covariance, q.covariance)
+    torch.testing.assert_close(FeatureGaussian.fit(moved).covariance, q.covariance)
     # n - 1 as in the covariance: the mean over the sample of |moved - a|² without the means' part, then the means' part.
     spread = ((moved - q.mean) - (a - p.mean)).square().sum() / (len(a) - 1)
     assert p.distance(q) == pytest.approx(float(spread + (p.mean - q.mean).square().sum()), rel=1e-9)
@@ -90,7 +90,7 @@ def test_bad_input():
         (lambda: frechet_distance(good[0], good), "a: got shape"),
         (lambda: frechet_distance(good[:1], good), "features: got 1 example"),
         (lambda: frechet_distance(good, torch.full((4, 3), float("nan"))), "features: got 12 values"),
-        (lambda: frechet_distance(good.long(), good), "features: got torch.int64"),
+        (lambda: frechet_distance(good.long(), good), "a: got torch.int64"),
         (lambda: frechet_floor(good, good, 5, torch.Generator()), "n: got 5"),
         (lambda: frechet_floor(good, good[:, :2], 3, torch.Generator()), "reference: got shape"),
         (lambda: frechet_floor(good, good, 2, torch.Generator(), draws=0), "draws: got 0"),

@@ -1,19 +1,22 @@
-"""Intervals: Wilson's against scipy, coverage by enumeration, the bootstrap against the closed form."""
+"""Intervals: Wilson's against its printed formula, coverage by enumeration, the bootstrap against the closed form."""
 
 import math
 
 import pytest
 import torch
-from scipy.stats import binom, binomtest
+from scipy.stats import binom, norm
 
-from companion.metrics.intervals import Interval, bootstrap, wilson
+from companion.metrics.intervals import Interval, bootstrap, percentile_interval, wilson
 
 
 @pytest.mark.parametrize(("k", "n", "level"), [(0, 7, 0.95), (3, 7, 0.9), (7, 7, 0.99), (150, 300, 0.95), (1, 1, 0.5)])
-def test_wilson_is_scipys(k: int, n: int, level: float) -> None:
-    mine, theirs = wilson(k, n, level=level), binomtest(k, n).proportion_ci(level, "wilson")
-    assert mine.low == pytest.approx(theirs.low, abs=1e-12)
-    assert mine.high == pytest.approx(theirs.high, abs=1e-12)
+def test_wilson_is_the_printed_formula(k: int, n: int, level: float) -> None:
+    """(eq-bias-wilson)"""
+    found, p, z = wilson(k, n, level=level), k / n, norm.ppf((1 + level) / 2)
+    middle, half = p + z**2 / (2 * n), z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    assert found.low == pytest.approx((middle - half) / (1 + z**2 / n), abs=1e-12)
+    assert found.high == pytest.approx((middle + half) / (1 + z**2 / n), abs=1e-12)
+    assert found.level == level
 
 
 def test_wilson_covers_by_enumeration_where_the_textbook_interval_does_not() -> None:
@@ -29,6 +32,12 @@ def test_wilson_covers_by_enumeration_where_the_textbook_interval_does_not() -> 
 def test_wilson_of_no_success_is_not_a_point() -> None:
     assert wilson(0, 50).low == 0
     assert wilson(0, 50).high == pytest.approx(1.96**2 / (50 + 1.96**2), rel=1e-4)
+
+
+def test_percentile_interval_is_the_middle_of_the_values() -> None:
+    found = percentile_interval(list(range(101)), level=0.9)
+    assert (found.low, found.high, found.level) == (pytest.approx(5), pytest.approx(95), 0.9)
+    assert percentile_interval([2.5]) == Interval(2.5, 2.5)
 
 
 def test_bootstrap_of_a_mean_has_the_standard_errors_width() -> None:
@@ -66,6 +75,10 @@ def test_clear_errors() -> None:
         wilson(5, 4)
     with pytest.raises(ValueError, match="level"):
         wilson(1, 4, level=1)
+    with pytest.raises(ValueError, match="values"):
+        percentile_interval([])
+    with pytest.raises(ValueError, match="level"):
+        percentile_interval([1.0], level=0)
     with pytest.raises(ValueError, match="observations"):
         bootstrap(torch.ones(1), torch.mean, torch.Generator())
     with pytest.raises(ValueError, match="one number"):

@@ -1,10 +1,11 @@
-"""ROC curves against scikit-learn's, against the rank statistic, and read at a fixed false-positive rate."""
+"""ROC curves against counting at every threshold and against the rank statistic, and read at a fixed false-positive rate."""
 
-import numpy as np
+import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from companion.metrics.ranking import auc
-from companion.metrics.roc import roc
+from companion.metrics.roc import auc, roc
 from tests.conftest import rejects
 
 
@@ -14,20 +15,31 @@ def scores() -> tuple[torch.Tensor, torch.Tensor]:
     return higher, torch.randn(53, generator=g).round()
 
 
-def test_points_equal_scikit_learns():
-    from sklearn.metrics import roc_curve
-
+def test_points_are_counted_at_every_value_that_occurs():
     higher, lower = scores()
     curve = roc(higher, lower)
-    truth = np.r_[np.ones(len(higher)), np.zeros(len(lower))]
-    false, true, threshold = roc_curve(truth, torch.cat([higher, lower]).numpy(), drop_intermediate=False)
-    np.testing.assert_allclose(curve.false_positive, false, atol=1e-12)
-    np.testing.assert_allclose(curve.true_positive, true, atol=1e-12)
-    np.testing.assert_allclose(curve.threshold, threshold)
+    values = torch.cat([torch.tensor([torch.inf]), torch.cat([higher, lower]).unique().flip(0)]).double()
+    assert torch.equal(curve.threshold, values)
+    for group, share in ((higher, curve.true_positive), (lower, curve.false_positive)):
+        torch.testing.assert_close(share, (group >= values[:, None]).double().mean(1), rtol=0, atol=1e-12)
 
 
-def test_area_is_the_rank_statistic():
-    """The trapezoid under the curve counts a tie as one half, as Mann and Whitney do."""
+few = st.lists(st.integers(-3, 3), min_size=1, max_size=8).map(lambda v: torch.tensor(v, dtype=torch.float32))
+
+
+@given(few, few)
+def test_area_is_the_share_of_pairs_in_order(a, b):
+    pairs = (a[:, None] > b).double() + 0.5 * (a[:, None] == b).double()
+    assert auc(a, b) == pytest.approx(float(pairs.mean()), abs=1e-12)
+
+
+@given(few, few)
+def test_swapping_the_groups_turns_the_area_round_and_a_monotone_map_leaves_it(a, b):
+    assert auc(a, b) + auc(b, a) == pytest.approx(1)
+    assert auc(a.exp(), b.exp()) == pytest.approx(auc(a, b))
+
+
+def test_area_is_that_under_the_curve():
     higher, lower = scores()
     curve = roc(higher, lower)
     area = torch.trapezoid(curve.true_positive, curve.false_positive)
@@ -48,12 +60,18 @@ def test_swapping_the_groups_mirrors_the_curve():
     torch.testing.assert_close(there.true_positive, back.false_positive)
 
 
-def test_bad_input():
+@pytest.mark.parametrize("measure", [roc, auc])
+def test_bad_input(measure):
     with rejects("higher"):
-        roc(torch.tensor([]), torch.ones(2))
+        measure(torch.tensor([]), torch.ones(2))
     with rejects("lower"):
-        roc(torch.ones(2), torch.ones(2, 2))
+        measure(torch.ones(2), torch.ones(2, 2))
     with rejects("lower"):
-        roc(torch.ones(2), torch.tensor([float("nan")]))
+        measure(torch.ones(2), torch.tensor([float("nan")]))
+    with rejects("floating"):
+        measure(torch.ones(2).long(), torch.ones(2))
+
+
+def test_a_rate_is_a_share():
     with rejects("rate"):
         roc(torch.ones(2), torch.zeros(2)).power_at(1.5)

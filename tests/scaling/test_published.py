@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from companion.scaling.published import MODELS, Model, model
+from companion.scaling.published import MODELS, PublishedModel, model
 from tests.conftest import rejects
 
 BIBLIOGRAPHY = Path(__file__).parents[2] / "book" / "references.bib"
@@ -66,7 +66,7 @@ class TestBadInput:
     )
     def test_entry(self, changes: dict, text: str) -> None:
         with rejects(text):
-            Model(**{**ENTRY, **changes})
+            PublishedModel(**{**ENTRY, **changes})
 
     def test_unknown_name(self) -> None:
         with rejects("name"):

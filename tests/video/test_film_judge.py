@@ -3,7 +3,7 @@
 import torch
 
 from companion.data.moving_digits import moving_digits
-from companion.video.film_judge import centroids, judge_films, slopes, windows
+from companion.video.film_judge import centroids, digit_crops, judge_films, slopes
 from tests.conftest import rejects
 
 
@@ -66,10 +66,10 @@ class TestTruth:
         assert torch.equal(edge[0, 0, 1:13, 1:-1], torch.ones(12, 26)) and edge[0, 0, 16:].max() == -1
 
     def test_windows_follow_the_digit(self):
-        """A digit in free motion looks the same in all its windows."""
+        """A digit in free motion looks the same in all its crops."""
         films = moving_digits("test", 60, frames=4, height=20, width=24)
         free = films.films[~films.bounces.any(1)]
-        views = windows(free, centroids(free))
+        views = digit_crops(free, centroids(free))
         assert (views - views[:, :1]).abs().max() < 1e-3
 
 

@@ -35,7 +35,7 @@ def complete(
     return [bpe.decode(row) for row in rows]
 
 
-def fill_in(
+def infill(
     model: nn.Module,
     bpe: ByteLevelBPE,
     prefix: str,

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from companion.data import digits
-from companion.validate import check_float, check_labels, check_number, check_shapes
+from companion.validate import Finite, check_labels, check_number, checked
 
 PLANTED = (0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.6, 0.7, 0.8, 0.9)
 _BLUE, _ORANGE = (0.0, 0.447, 0.698), (0.902, 0.624, 0.0)
@@ -21,31 +21,30 @@ _BLUE, _ORANGE = (0.0, 0.447, 0.698), (0.902, 0.624, 0.0)
 
 @dataclass(frozen=True)
 class SkewedDigits:
-    """Painted digits: images in [-1, 1], shape (n, 3, 28, 28), what each shows, and whether it is blue."""
+    """Painted digits: images in [-1, 1], what each shows, and whether it is blue."""
 
     images: Float[Tensor, "n 3 28 28"]
     labels: Int[Tensor, "n"]
     blue: Bool[Tensor, "n"]
 
 
-def paint(images: Float[Tensor, "n 1 height width"], blue: Bool[Tensor, "n"]) -> Float[Tensor, "n 3 height width"]:
+@checked
+def paint(images: Finite[Tensor, "n 1 height width"], blue: Bool[Tensor, "n"]) -> Float[Tensor, "n 3 height width"]:
     """Grey digits in [-1, 1], 1 being ink, as blue or orange ink on white paper."""
-    check_shapes(images=(images, "n 1 height width"), blue=(blue, "n"))
-    check_float(images=images)
     inks = torch.tensor([_ORANGE, _BLUE], dtype=images.dtype)[blue.long()][:, :, None, None]
     return 1 - (images + 1) * (1 - inks)
 
 
+@checked
 def is_blue(images: Float[Tensor, "n 3 height width"]) -> Bool[Tensor, "n"]:
     """Whether a painted digit, or one that a model drew, is more blue than orange: which light its ink swallows."""
-    check_shapes(images=(images, "n 3 height width"))
     red, _, blue = (1 - images).sum((2, 3)).unbind(1)
     return red > blue
 
 
+@checked
 def ink(images: Float[Tensor, "n 3 height width"]) -> Float[Tensor, "n 1 height width"]:
     """The grey digit below the paint, in [-1, 1]: what the judge of digits takes."""
-    check_shapes(images=(images, "n 3 height width"))
     swallowed = torch.where(is_blue(images)[:, None, None], 1 - images[:, 0], 1 - images[:, 2])
     return swallowed.clamp(0, 2)[:, None] - 1
 

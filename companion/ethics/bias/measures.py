@@ -17,21 +17,22 @@ Parity and fidelity are different aims. Where the data are skewed no model has b
 about the use, not about the model.
 """
 
+from typing import Annotated
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from companion.validate import check_count, check_labels, check_number, check_shapes
+from companion.validate import Count, NonNegative, Range, check_labels, checked
 
 
-def class_shares(labels: Int[Tensor, "n"], attribute: Bool[Tensor, "n"], classes: int) -> Float[Tensor, "classes"]:
+@checked
+def class_shares(labels: Int[Tensor, "n"], attribute: Bool[Tensor, "n"], classes: Count) -> Float[Tensor, "classes"]:
     """The share of examples with the attribute in each class.
 
     Raises:
         ValueError: a class without an example: its share is not known.
     """
-    check_count("classes", classes)
-    check_shapes(labels=(labels, "n"), attribute=(attribute, "n"))
     check_labels("labels", labels, classes)
     count = torch.bincount(labels, minlength=classes)
     if (count == 0).any():
@@ -39,25 +40,28 @@ def class_shares(labels: Int[Tensor, "n"], attribute: Bool[Tensor, "n"], classes
     return torch.bincount(labels, weights=attribute.double(), minlength=classes) / count
 
 
+@checked
 def amplification(data: Float[Tensor, "classes"], drawn: Float[Tensor, "classes"]) -> float:
     """How much further majorities are in what was drawn than in the data (eq-bias-amplification)."""
-    check_shapes(data=(data, "classes"), drawn=(drawn, "classes"))
     return float(((data - 0.5).sign() * (drawn - data)).mean())
 
 
+@checked
 def parity_gap(drawn: Float[Tensor, "classes"]) -> float:
     """The difference between the classes with the highest and the lowest share (eq-bias-gaps)."""
-    check_shapes(drawn=(drawn, "classes"))
     return float(drawn.max() - drawn.min())
 
 
+@checked
 def fidelity_gap(data: Float[Tensor, "classes"], drawn: Float[Tensor, "classes"]) -> float:
     """The mean distance of a class's share from its share in the data (eq-bias-gaps)."""
-    check_shapes(data=(data, "classes"), drawn=(drawn, "classes"))
     return float((drawn - data).abs().mean())
 
 
-def guided_share(shares: Float[Tensor, "classes"], overall: float, scale: float) -> Float[Tensor, "classes"]:
+@checked
+def guided_share(
+    shares: Float[Tensor, "classes"], overall: Annotated[float, Range(1e-9, 1 - 1e-9)], scale: NonNegative
+) -> Float[Tensor, "classes"]:
     """The share of each class under guidance of ``scale`` (eq-bias-guidance).
 
     Args:
@@ -65,9 +69,6 @@ def guided_share(shares: Float[Tensor, "classes"], overall: float, scale: float)
         overall: the share over all classes, above 0 and below 1.
         scale: w; 1 is no guidance, 0 ignores the class.
     """
-    check_shapes(shares=(shares, "classes"))
-    check_number("overall", overall, low=1e-9, high=1 - 1e-9)
-    check_number("scale", scale, low=0)
     base = torch.logit(torch.tensor(overall, dtype=shares.dtype))
     return torch.sigmoid(scale * torch.logit(shares) - (scale - 1) * base)
 

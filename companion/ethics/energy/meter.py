@@ -19,13 +19,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Annotated
 
-from companion.validate import check_number
+from companion.validate import NonNegative, Positive, Range, checked
 
 JOULES_PER_KWH = 3.6e6
 POWERCAP = Path("/sys/class/powercap")
 
 
+@checked
 @dataclass(frozen=True)
 class Energy:
     """An amount of energy.
@@ -34,40 +36,35 @@ class Energy:
         joules: watts times seconds.
     """
 
-    joules: float
-
-    def __post_init__(self) -> None:
-        check_number("joules", self.joules, low=0)
+    joules: NonNegative
 
     @classmethod
     def from_kwh(cls, kwh: float) -> "Energy":
         return cls(kwh * JOULES_PER_KWH)
 
     @classmethod
-    def from_power(cls, watts: float, seconds: float) -> "Energy":
+    @checked
+    def from_power(cls, watts: NonNegative, seconds: NonNegative) -> "Energy":
         """eq-energy-chain."""
-        check_number("watts", watts, low=0)
-        check_number("seconds", seconds, low=0)
         return cls(watts * seconds)
 
     @property
     def kwh(self) -> float:
         return self.joules / JOULES_PER_KWH
 
-    def grams(self, grams_per_kwh: float, *, pue: float = 1.0) -> float:
+    @checked
+    def grams(self, grams_per_kwh: NonNegative, *, pue: Annotated[float, Range(1)] = 1.0) -> float:
         """Carbon dioxide equivalents (eq-energy-chain).
 
         Args:
             grams_per_kwh: the grid's intensity.
             pue: the building's overhead; 1 if it is in the energy already, or if there is no building.
         """
-        check_number("grams_per_kwh", grams_per_kwh, low=0)
-        check_number("pue", pue, low=1)
         return self.kwh * pue * grams_per_kwh
 
-    def per_operation(self, operations: float) -> float:
+    @checked
+    def per_operation(self, operations: Positive) -> float:
         """Joules for one operation (eq-energy-chain)."""
-        check_number("operations", operations, low=0, open_low=True)
         return self.joules / operations
 
 
@@ -109,8 +106,8 @@ class Meter:
         folder: where to look for counters.
     """
 
-    def __init__(self, watts: float, folder: Path = POWERCAP) -> None:
-        check_number("watts", watts, low=0, open_low=True)
+    @checked
+    def __init__(self, watts: Positive, folder: Path = POWERCAP) -> None:
         self.watts, self.counters = watts, counters(folder)
         self.source = "counter" if self.counters else "rated power"
 

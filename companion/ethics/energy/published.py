@@ -42,7 +42,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Task:
+class InferenceTask:
     """Answers of one kind.
 
     Attributes:
@@ -70,8 +70,8 @@ TRAININGS = (
 )
 
 TASKS = (
-    Task("classify a text", Energy.from_kwh(0.002), 1000, "luccioni2024power"),
-    Task("write a text", Energy.from_kwh(0.047), 1000, "luccioni2024power"),
-    Task("draw an image", Energy.from_kwh(2.907), 1000, "luccioni2024power"),
-    Task("answer a prompt (Gemini)", Energy.from_kwh(0.00024), 1, "elsworth2025measuring"),
+    InferenceTask("classify a text", Energy.from_kwh(0.002), 1000, "luccioni2024power"),
+    InferenceTask("write a text", Energy.from_kwh(0.047), 1000, "luccioni2024power"),
+    InferenceTask("draw an image", Energy.from_kwh(2.907), 1000, "luccioni2024power"),
+    InferenceTask("answer a prompt (Gemini)", Energy.from_kwh(0.00024), 1, "elsworth2025measuring"),
 )

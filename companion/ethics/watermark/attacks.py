@@ -16,50 +16,52 @@ Sources: Kirchenbauer et al., "On the Reliability of Watermarks for Large Langua
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from companion.nn.kv_cache import KVCache
-from companion.validate import check_count, check_float, check_number, check_shapes
+from companion.validate import Finite, Share, check_count, checked
 
 
-def surviving(share: float) -> float:
+@checked
+def surviving(share: Share) -> float:
     """The expected share of pairs of neighbours that an attack on a random ``share`` of the tokens leaves as they were."""
-    check_number("share", share, low=0, high=1)
     return (1 - share) ** 2
 
 
+@checked
 def substitute(
-    ids: Int[Tensor, "texts n"], share: float, weights: Float[Tensor, "vocab"], generator: torch.Generator
+    ids: Int[Tensor, "texts n"], share: Share, weights: Finite[Tensor, "vocab"], generator: torch.Generator
 ) -> Int[Tensor, "texts n"]:
     """Replace each token with chance ``share`` by a draw from ``weights``, which need not sum to one."""
-    check_shapes(ids=(ids, "texts n"), weights=(weights, "vocab"))
-    check_float(weights=weights)
     drawn = torch.multinomial(weights, ids.numel(), replacement=True, generator=generator).view_as(ids)
     return torch.where(_places(ids, share, generator), drawn, ids)
 
 
+@checked
 def crop(ids: Int[Tensor, "texts n"], length: int, generator: torch.Generator) -> Int[Tensor, "texts length"]:
     """A passage of ``length`` tokens from each text, beginning at a random place."""
-    n = check_shapes(ids=(ids, "texts n"))["n"]
+    n = ids.shape[1]
     check_count("length", length, high=n)
     start = torch.randint(n - length + 1, (len(ids), 1), generator=generator)
     return ids.gather(1, start + torch.arange(length))
 
 
-def mix(
-    ids: Int[Tensor, "texts n"], other: Int[Tensor, "texts n"], share: float, passage: int, generator: torch.Generator
+@checked
+def splice(
+    ids: Int[Tensor, "texts n"], other: Int[Tensor, "texts n"], share: Share, passage: int, generator: torch.Generator
 ) -> Int[Tensor, "texts n"]:
     """Replace passages of ``passage`` tokens, each with chance ``share``, by what stands there in the other text."""
-    n = check_shapes(ids=(ids, "texts n"), other=(other, "texts n"))["n"]
+    n = ids.shape[1]
     check_count("passage", passage, high=n)
     blocks = _places(ids[:, ::passage], share, generator)
     return torch.where(blocks.repeat_interleave(passage, 1)[:, :n], other, ids)
 
 
 @torch.no_grad()
+@checked
 def redraw(
-    ids: Int[Tensor, "texts n"], share: float, model: nn.Module, generator: torch.Generator
+    ids: Int[Tensor, "texts n"], share: Share, model: nn.Module, generator: torch.Generator
 ) -> Int[Tensor, "texts n"]:
     """Write each token anew with chance ``share``, by a model that sees the (already changed) text before it.
 
@@ -69,7 +71,7 @@ def redraw(
         model: a `companion.language.scoring.LanguageModel` in evaluation mode.
         generator: of places and draws.
     """
-    n = check_shapes(ids=(ids, "texts n"))["n"]
+    n = ids.shape[1]
     if n > model.config.context:
         raise ValueError(f"ids: got texts of {n} tokens, wanted at most the model's context, {model.config.context}")
     chosen, new = _places(ids, share, generator), ids.clone()
@@ -83,5 +85,4 @@ def redraw(
 
 
 def _places(ids: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    check_number("share", share, low=0, high=1)
     return torch.rand(ids.shape, generator=generator) < share

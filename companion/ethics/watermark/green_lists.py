@@ -24,16 +24,26 @@ have, G/V, which differs from the asked one if γV is not whole.
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from companion.validate import check_count, check_float, check_labels, check_number, check_shapes
+from companion.validate import (
+    Count,
+    Finite,
+    NonNegative,
+    Range,
+    check_count,
+    check_labels,
+    checked,
+)
 
 _SEEDS = 2**64 - 1
 
 
+@checked
 @dataclass(frozen=True)
 class GreenLists:
     """The secret: which tokens are green after which.
@@ -44,14 +54,11 @@ class GreenLists:
         key: the secret number; the default is the library's, known to everybody.
     """
 
-    vocab_size: int
-    ratio: float = 0.25
-    key: int = 15_485_863
+    vocab_size: Annotated[int, Range(2)]
+    ratio: Annotated[float, Range(0, 1, open_low=True)] = 0.25
+    key: Count = 15_485_863
 
     def __post_init__(self) -> None:
-        check_count("vocab_size", self.vocab_size, low=2)
-        check_count("key", self.key)
-        check_number("ratio", self.ratio, low=0, high=1, open_low=True)
         if not 0 < self.size < self.vocab_size:
             raise ValueError(
                 f"ratio: got {self.ratio}, which makes {self.size} of {self.vocab_size} tokens green; wanted both colours"
@@ -72,9 +79,9 @@ class GreenLists:
         check_labels("previous", previous, self.vocab_size)
         return torch.stack([_deal(self, token) for token in previous.tolist()])
 
+    @checked
     def colours(self, ids: Int[Tensor, "n"]) -> Bool[Tensor, "n_minus_1"]:
         """For each token but the first: is it green after its predecessor?"""
-        check_shapes(ids=(ids, "n"))
         check_labels("ids", ids, self.vocab_size)
         if len(ids) < 2:
             raise ValueError(f"ids: got {len(ids)} token, wanted at least 2: the first one has no predecessor")
@@ -90,6 +97,7 @@ def _deal(lists: GreenLists, previous: int) -> Tensor:
     return green
 
 
+@checked
 @dataclass(frozen=True)
 class Watermark:
     """Writes the watermark: a processor for `companion.language.generation.generate` (eq-watermark-green).
@@ -100,16 +108,13 @@ class Watermark:
     """
 
     lists: GreenLists
-    delta: float = 2.0
+    delta: NonNegative = 2.0
 
-    def __post_init__(self) -> None:
-        check_number("delta", self.delta, low=0)
-
+    @checked
     def __call__(
-        self, input_ids: Int[Tensor, "batch n"], logits: Float[Tensor, "batch vocab"]
+        self, input_ids: Int[Tensor, "batch n"], logits: Float[Tensor, "batch vocab={self.lists.vocab_size}"]
     ) -> Float[Tensor, "batch vocab"]:
         """The logits of the next token, those of the green ones raised by δ."""
-        check_shapes(input_ids=(input_ids, "batch n"), logits=(logits, f"batch {self.lists.vocab_size}"))
         return logits + self.delta * self.lists.after(input_ids[:, -1]).to(logits)
 
 
@@ -150,11 +155,10 @@ def detect(ids: Int[Tensor, "n"], lists: GreenLists, *, count_repeats: bool = Fa
     return Detection(scored, found, z, 0.5 * math.erfc(z / math.sqrt(2)), binomial_tail(found, scored, share))
 
 
-def binomial_tail(at_least: int, trials: int, chance: float) -> float:
+@checked
+def binomial_tail(at_least: int, trials: Count, chance: Annotated[float, Range(0, 1, open_low=True)]) -> float:
     """P(X ≥ at_least) for X ~ Binomial(trials, chance), summed from the logarithms of its terms."""
-    check_count("trials", trials)
     check_count("at_least", at_least, low=0, high=trials)
-    check_number("chance", chance, low=0, high=1, open_low=True)
     if at_least == 0 or chance == 1:
         return 1.0
     k = torch.arange(at_least, trials + 1, dtype=torch.float64)
@@ -164,16 +168,14 @@ def binomial_tail(at_least: int, trials: int, chance: float) -> float:
     return min(1.0, float(log_terms.logsumexp(0).exp()))
 
 
+@checked
 def green_chance(
-    probabilities: Float[Tensor, "batch vocab"], green: Bool[Tensor, "batch vocab"], delta: float
+    probabilities: Finite[Tensor, "batch vocab"], green: Bool[Tensor, "batch vocab"], delta: NonNegative
 ) -> Float[Tensor, "batch"]:
     """The chance that the next token is green once δ has been added (eq-watermark-green).
 
     Where the model is sure of one red token, q is near 0 and no δ of a few units helps: text that could hardly have been
     otherwise cannot carry a mark.
     """
-    check_shapes(probabilities=(probabilities, "batch vocab"), green=(green, "batch vocab"))
-    check_float(probabilities=probabilities)
-    check_number("delta", delta, low=0)
     q = (probabilities * green).sum(-1)
     return math.exp(delta) * q / (1 + math.expm1(delta) * q)

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from companion.exercises.answers import Answer, Wrong
-from companion.exercises.checking import Exercise, Property, compare, compare_numbers, sizes
+from companion.exercises.checking import Exercise, Property, compare, compare_numbers, depends_on, sizes
 
 NO_LABEL = 10
 
@@ -171,13 +171,6 @@ def _guided_law(g: Generator) -> tuple[tuple[float, float, float, float], float,
     return (m, s, v, w), mean, float((p * (x - mean).square()).sum().sqrt())
 
 
-def _tilt_form(answer: Answer, g: Generator) -> str:
-    said = {answer.numbers(*_guided_law(g)[0], count=2) for _ in range(2)}
-    if len(said) == 1:
-        raise Wrong("got the same two numbers twice", "numbers where formulas belong")
-    return "got two numbers, wanted two numbers"
-
-
 def _tilt_mean(answer: Answer, g: Generator) -> str:
     inputs, mean, _ = _guided_law(g)
     m, s, v, w = inputs
@@ -282,7 +275,9 @@ EXERCISES = (
         "3.6.5",
         "predict(m, s, v, w)",
         (
-            Property("two numbers that depend on the laws", 2, _tilt_form),
+            Property(
+                "two numbers that depend on the laws", 2, depends_on(lambda g: [_guided_law(g)[0] for _ in range(2)], 2)
+            ),
             Property("the mean", 7, _tilt_mean, after=True),
             Property("the standard deviation", 7, _tilt_spread, after=True),
         ),

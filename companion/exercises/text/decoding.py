@@ -12,9 +12,9 @@ import torch
 from torch import Generator, Tensor
 
 from companion.exercises.answers import Answer, Wrong
-from companion.exercises.checking import Exercise, Property, compare, compare_numbers, same, sizes
+from companion.exercises.checking import Exercise, Property, compare, compare_numbers, depends_on, same, sizes
 
-Step = Callable[[tuple[int, ...]], Tensor]
+_Step = Callable[[tuple[int, ...]], Tensor]
 
 
 def _kept(answer: Answer, logits: Tensor, p: float, temperature: float) -> Tensor:
@@ -103,13 +103,6 @@ def _runs(g: Generator) -> list[tuple[int, int, int, int, int]]:
     return [tuple((torch.tensor([20, 30, 3, 2, 8]) * (1 + row)).int().tolist()) for row in draw]  # type: ignore[misc]
 
 
-def _cache_form(answer: Answer, g: Generator) -> str:
-    said = {answer.numbers(*run, count=3) for run in _runs(g)}
-    if len(said) == 1:
-        raise Wrong("got the same three numbers for two different runs", "numbers where formulas belong")
-    return "got three numbers, wanted three numbers"
-
-
 def _cache(which: int) -> Callable[[Answer, Generator], str]:
     def test(answer: Answer, g: Generator) -> str:
         for run in _runs(g):
@@ -177,7 +170,7 @@ class _Tree:
         return alive[0]
 
 
-def _found(answer: Answer, step: Step, width: int, length: int) -> tuple[int, ...]:
+def _found(answer: Answer, step: _Step, width: int, length: int) -> tuple[int, ...]:
     result = answer(step, width, length)
     if isinstance(result, Tensor):
         result = result.tolist()
@@ -264,7 +257,7 @@ EXERCISES = (
         "3.4.4",
         "predict(prompt, new, layers, kv_heads, head_dim)",
         (
-            Property("three numbers that depend on the run", 2, _cache_form),
+            Property("three numbers that depend on the run", 2, depends_on(_runs, 3)),
             Property("positions computed with a cache", 4, _cache(0), after=True),
             Property("positions computed without one", 4, _cache(1), after=True),
             Property("numbers in the cache at the end", 4, _cache(2), after=True),

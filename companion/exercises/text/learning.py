@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from companion.exercises.answers import Answer, Wrong
 from companion.exercises.checking import Exercise, Property, compare, compare_numbers, sizes
 
-Batch = tuple[Tensor, Tensor, Tensor]  # logits, ids, lengths
+_Batch = tuple[Tensor, Tensor, Tensor]  # logits, ids, lengths
 
 
 def _text(g: Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -93,12 +93,12 @@ def _weights(answer: Answer, g: Generator) -> str:
     return compare(got[:, -1], torch.einsum("j,bjw->bw", last.softmax(0), tokens), mistakes)
 
 
-def _batch(g: Generator, batch: int, n: int, vocab: int, ragged: bool = False) -> Batch:
+def _batch(g: Generator, batch: int, n: int, vocab: int, ragged: bool = False) -> _Batch:
     lengths = 2 + torch.randint(n - 1, (batch,), generator=g) if ragged else torch.full((batch,), n)
     return 2 * torch.randn(batch, n, vocab, generator=g), torch.randint(vocab, (batch, n), generator=g), lengths
 
 
-def _nats(batch: Batch, shift: int = 1) -> Tensor:
+def _nats(batch: _Batch, shift: int = 1) -> Tensor:
     logits, ids, _ = batch
     n = ids.shape[1]
     return F.cross_entropy(logits[:, : n - shift].mT, ids[:, shift:], reduction="none")
@@ -138,7 +138,7 @@ def _padding(answer: Answer, g: Generator) -> str:
     return "whatever stands in the padding, the number is the same"
 
 
-def _near(answer: Answer, batch: Batch, wanted: float) -> bool:
+def _near(answer: Answer, batch: _Batch, wanted: float) -> bool:
     return math.isclose(answer.number([batch]), wanted, rel_tol=1e-4)
 
 

@@ -61,7 +61,7 @@ class Memory:
     real: Bool[Tensor, "batch n"]
 
 
-class Block(nn.Module):
+class TranslatorBlock(nn.Module):
     """Self-attention, in a decoder cross-attention, and a two-layer network; each added to what came in."""
 
     def __init__(self, config: AttentionConfig, *, cross: bool) -> None:
@@ -103,8 +103,8 @@ class AttentionTranslator(nn.Module):
         self.config = config
         self.embed_source = nn.Embedding(config.sources, config.width)
         self.embed_target = nn.Embedding(config.targets, config.width)
-        self.encoder = nn.ModuleList(Block(config, cross=False) for _ in range(config.encoders))
-        self.decoder = nn.ModuleList(Block(config, cross=True) for _ in range(config.decoders))
+        self.encoder = nn.ModuleList(TranslatorBlock(config, cross=False) for _ in range(config.encoders))
+        self.decoder = nn.ModuleList(TranslatorBlock(config, cross=True) for _ in range(config.decoders))
         self.norm_memory, self.norm_out = nn.LayerNorm(config.width), nn.LayerNorm(config.width)
         self.head = nn.Linear(config.width, config.targets)
 

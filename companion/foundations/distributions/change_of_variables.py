@@ -14,14 +14,14 @@ Departing from those papers, densities are always stated per unit of grey level,
 
 import math
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from companion.foundations.distributions.monte_carlo import Distribution
-from companion.validate import check_count, check_float, check_number, check_shapes
+from companion.validate import Count, Finite, Positive, Range, check_float, checked
 
 
 @runtime_checkable
@@ -32,6 +32,7 @@ class Map(Protocol):
     def inverse(self, y: Tensor) -> Tensor: ...
 
 
+@checked
 @dataclass(frozen=True)
 class Affine:
     """y = (x - shift) / scale in each dimension.
@@ -41,22 +42,19 @@ class Affine:
         scale: a number above 0.
     """
 
-    shift: float
-    scale: float
+    shift: Annotated[float, Range()]
+    scale: Positive
 
-    def __post_init__(self) -> None:
-        check_number("shift", self.shift)
-        check_number("scale", self.scale, low=0, open_low=True)
-
+    @checked
     def forward(self, x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n"]]:
-        check_shapes(x=(x, "n d"))
         return (x - self.shift) / self.scale, x.new_full((len(x),), -x.shape[1] * math.log(self.scale))
 
+    @checked
     def inverse(self, y: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-        check_shapes(y=(y, "n d"))
         return y * self.scale + self.shift
 
 
+@checked
 @dataclass(frozen=True)
 class Logit:
     """Grey values in [0, 256] onto the real line, by the inverse of the sigmoid.
@@ -65,22 +63,18 @@ class Logit:
         lam: how far 0 and 256 are kept from the ends of (0, 1), where the logit is infinite.
     """
 
-    lam: float = 1e-6
+    lam: Annotated[float, Range(0, 0.49, open_low=True)] = 1e-6
 
-    def __post_init__(self) -> None:
-        check_number("lam", self.lam, low=0, high=0.49, open_low=True)
-
-    def forward(self, x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n"]]:
-        check_shapes(x=(x, "n d"))
-        check_float(x=x)
+    @checked
+    def forward(self, x: Finite[Tensor, "n d"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n"]]:
         if x.min() < 0 or x.max() > 256:
             raise ValueError(f"x: got values from {x.min():g} to {x.max():g}, wanted grey values from 0 to 256")
         p = self.lam + (1 - 2 * self.lam) * x / 256
         slope = math.log((1 - 2 * self.lam) / 256) - p.log() - torch.log1p(-p)
         return p.log() - torch.log1p(-p), slope.sum(1)
 
+    @checked
     def inverse(self, y: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-        check_shapes(y=(y, "n d"))
         return 256 * (y.sigmoid() - self.lam) / (1 - 2 * self.lam)
 
 
@@ -104,13 +98,30 @@ class Transformed:
         return self.f.inverse(self.base.sample(n, generator))
 
 
+@checked
 def dequantise(grey: Shaped[Tensor, "n d"], generator: torch.Generator) -> Float[Tensor, "n d"]:
     """Spread whole grey levels 0, ..., 255 evenly over [0, 256): each gets its own u in [0, 1) added.
 
     Raises:
         ValueError: values that are not whole numbers from 0 to 255 (for images in [-1, 1] use `to_display` first).
     """
-    check_shapes(grey=(grey, "n d"))
+    levels = _levels(grey)
+    u = torch.rand(levels.shape, generator=generator)
+    # In float32 a u close to 1 would round 255 + u up to 256; keep x inside the cell of its grey level.
+    return torch.minimum(levels + u, torch.nextafter(levels + 1, levels))
+
+
+@checked
+def bits_per_dim(log_prob: Finite[Tensor, "n"], dims: Count) -> Float[Tensor, "n"]:
+    """Bits for one dimension of each example, from log-probabilities in nats.
+
+    They must be probabilities of whole grey levels, or densities per unit of grey level: a density of pixels scaled to
+    [0, 1] would come out 8 bits too low.
+    """
+    return -log_prob / (dims * math.log(2))
+
+
+def _levels(grey: Shaped[Tensor, "n d"]) -> Float[Tensor, "n d"]:
     levels = grey.float()
     check_float(grey=levels)
     if levels.min() < 0 or levels.max() > 255 or (levels != levels.round()).any():
@@ -118,18 +129,4 @@ def dequantise(grey: Shaped[Tensor, "n d"], generator: torch.Generator) -> Float
             f"grey: got values from {levels.min():g} to {levels.max():g}, wanted whole numbers from 0 to 255; "
             "convert images in [-1, 1] with to_display"
         )
-    u = torch.rand(levels.shape, generator=generator)
-    # In float32 a u close to 1 would round 255 + u up to 256; keep x inside the cell of its grey level.
-    return torch.minimum(levels + u, torch.nextafter(levels + 1, levels))
-
-
-def bits_per_dim(log_prob: Float[Tensor, "n"], dims: int) -> Float[Tensor, "n"]:
-    """Bits for one dimension of each example, from log-probabilities in nats.
-
-    They must be probabilities of whole grey levels, or densities per unit of grey level: a density of pixels scaled to
-    [0, 1] would come out 8 bits too low.
-    """
-    check_shapes(log_prob=(log_prob, "n"))
-    check_float(log_prob=log_prob)
-    check_count("dims", dims)
-    return -log_prob / (dims * math.log(2))
+    return levels

@@ -12,34 +12,31 @@ CRG-TR-96-1, 1996. Departing from them, psi has a lower bound, and the first gue
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from companion.foundations.distributions.families import LOG_2PI
-from companion.validate import check_count, check_float, check_number, check_shapes
+from companion.foundations.latent_space.pca import fit_pca
+from companion.validate import Count, Finite, Positive, Range, check_count, checked
 
 
+@checked
 @dataclass(frozen=True)
 class FactorAnalyser:
     """N(mean, factors factors^T + diag(var)).
 
     Attributes:
-        mean: shape (d).
-        factors: W, one column for each cause, shape (d, q).
-        var: psi, the noise's variances, all above 0, shape (d).
+        mean: of x.
+        factors: W, one column for each cause.
+        var: psi, the noise's variances.
     """
 
-    mean: Float[Tensor, "d"]
-    factors: Float[Tensor, "d q"]
-    var: Float[Tensor, "d"]
-
-    def __post_init__(self) -> None:
-        check_shapes(mean=(self.mean, "d"), factors=(self.factors, "d q"), var=(self.var, "d"))
-        check_float(mean=self.mean, factors=self.factors, var=self.var)
-        if not (self.var > 0).all():
-            raise ValueError(f"var: got values down to {self.var.min():g}, wanted all above 0")
+    mean: Finite[Tensor, "d"]
+    factors: Finite[Tensor, "d q"]
+    var: Annotated[Float[Tensor, "d"], Range(0, open_low=True)]
 
     @cached_property
     def _scale(self) -> Float[Tensor, "q q"]:
@@ -50,18 +47,17 @@ class FactorAnalyser:
     def _log_det(self) -> Tensor:
         return 2 * self._scale.diagonal().log().sum() + self.var.log().sum()
 
-    def log_prob(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
-        check_shapes(x=(x, "n d"), mean=(self.mean, "d"))
-        check_float(x=x)
+    @checked
+    def log_prob(self, x: Finite[Tensor, "n d={len(self.mean)}"]) -> Float[Tensor, "n"]:
         r = x - self.mean
         b = (r / self.var) @ self.factors
         explained = torch.linalg.solve_triangular(self._scale, b.T, upper=False)
         distance = (r**2 / self.var).sum(1) - (explained**2).sum(0)
         return -0.5 * (distance + self._log_det() + len(self.mean) * LOG_2PI)
 
-    def sample(self, n: int, generator: torch.Generator, *, noise: bool = True) -> Float[Tensor, "n d"]:
+    @checked
+    def sample(self, n: Count, generator: torch.Generator, *, noise: bool = True) -> Float[Tensor, "n d"]:
         """Draw causes and, unless ``noise`` is False, the noise of each dimension."""
-        check_count("n", n)
         z = torch.randn(n, self.factors.shape[1], generator=generator, dtype=self.mean.dtype)
         e = torch.randn(n, len(self.mean), generator=generator, dtype=self.mean.dtype)
         return self.mean + z @ self.factors.T + (self.var.sqrt() * e if noise else 0)
@@ -70,25 +66,22 @@ class FactorAnalyser:
         return 0.5 * (self._log_det() + len(self.mean) * (LOG_2PI + 1))
 
     @classmethod
-    def start(cls, x: Float[Tensor, "n d"], rank: int, *, floor: float = 1e-6) -> "FactorAnalyser":
+    @checked
+    def start(cls, x: Finite[Tensor, "n d"], rank: int, *, floor: Positive = 1e-6) -> "FactorAnalyser":
         """A first guess: the first ``rank`` principal components, the rest of each dimension's variance as noise."""
-        sizes = check_shapes(x=(x, "n d"))
-        check_float(x=x)
-        check_count("rank", rank, high=sizes["d"])
-        check_number("floor", floor, low=0, open_low=True)
-        mean = x.mean(0)
-        centred = x - mean
-        _, spread, directions = torch.linalg.svd(centred / len(x) ** 0.5, full_matrices=False)
-        q = min(rank, len(spread))
-        factors = torch.zeros(sizes["d"], rank, dtype=x.dtype)
-        factors[:, :q] = directions[:q].T * spread[:q]
-        rest = (centred**2).mean(0) - (factors**2).sum(1)
-        return cls(mean, factors, rest.clamp(min=floor))
+        check_count("rank", rank, high=x.shape[1])
+        pca = fit_pca(x)
+        q = min(rank, len(pca.eigenvalues))
+        factors = torch.zeros(x.shape[1], rank, dtype=x.dtype)
+        factors[:, :q] = pca.axes[:, :q] * pca.eigenvalues[:q].sqrt()
+        rest = x.var(0, correction=0) - (factors**2).sum(1)
+        return cls(pca.mean, factors, rest.clamp(min=floor))
 
-    def refit(self, x: Float[Tensor, "n d"], weights: Float[Tensor, "n"], floor: float) -> "FactorAnalyser":
+    @checked
+    def refit(
+        self, x: Float[Tensor, "n d={len(self.mean)}"], weights: Float[Tensor, "n"], floor: Positive
+    ) -> "FactorAnalyser":
         """One step of EM: never lowers the weighted log-likelihood as long as var >= floor."""
-        check_shapes(x=(x, "n d"), weights=(weights, "n"), mean=(self.mean, "d"))
-        check_number("floor", floor, low=0, open_low=True)
         if (weights < 0).any() or weights.sum() <= 0:
             raise ValueError(f"weights: got a sum of {weights.sum():g}, wanted none below 0, some above")
         # In high dimensions most responsibilities underflow to exactly 0; those rows count for nothing.

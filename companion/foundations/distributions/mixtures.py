@@ -11,13 +11,20 @@ which keeps the guarantee, and a component that has lost all its examples stays 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from companion.validate import check_count, check_float, check_number, check_shapes
+from companion.validate import (
+    Count,
+    Finite,
+    Positive,
+    Range,
+    check_count,
+    checked,
+)
 
 LOST = 1e-3  # a component with fewer examples than this is not refitted
 
@@ -31,23 +38,24 @@ class Component(Protocol):
     def refit(self, x: Tensor, weights: Tensor, floor: float) -> "Component": ...
 
 
+@checked
 @dataclass(frozen=True)
 class Mixture:
     """p(x) = sum_k weights_k p_k(x).
 
     Attributes:
-        log_weights: logarithms of weights that sum to 1, shape (k).
+        log_weights: logarithms of weights that sum to 1.
         components: k distributions over the same d dimensions.
     """
 
-    log_weights: Float[Tensor, "k"]
+    log_weights: Finite[Tensor, "k"]
     components: tuple[Component, ...]
 
     def __post_init__(self) -> None:
-        sizes = check_shapes(log_weights=(self.log_weights, "k"))
-        check_float(log_weights=self.log_weights)
-        if sizes["k"] != len(self.components):
-            raise ValueError(f"components: got {len(self.components)}, wanted one for each of {sizes['k']} weights")
+        if len(self.log_weights) != len(self.components):
+            raise ValueError(
+                f"components: got {len(self.components)}, wanted one for each of {len(self.log_weights)} weights"
+            )
         if abs(float(self.log_weights.logsumexp(0))) > 1e-4:
             total = float(self.log_weights.exp().sum())
             raise ValueError(f"log_weights: got weights that sum to {total:g}, wanted 1; use log_softmax")
@@ -63,8 +71,8 @@ class Mixture:
         """The probability that component k made example n."""
         return self.log_joint(x).softmax(1)
 
-    def sample(self, n: int, generator: torch.Generator) -> Float[Tensor, "n d"]:
-        check_count("n", n)
+    @checked
+    def sample(self, n: Count, generator: torch.Generator) -> Float[Tensor, "n d"]:
         chosen = torch.multinomial(self.log_weights.exp(), n, replacement=True, generator=generator)
         draws = {k: self.components[k].sample(int((chosen == k).sum()), generator) for k in chosen.unique().tolist()}
         first = next(iter(draws.values()))
@@ -102,12 +110,9 @@ def em_step(mixture: Mixture, x: Float[Tensor, "n d"], floor: float) -> tuple[Mi
     return Mixture(log_weights, components), log_joint.logsumexp(1).mean().item()
 
 
-def fit_mixture(start: Mixture, x: Float[Tensor, "n d"], steps: int, *, floor: float = 1e-6) -> EMResult:
+@checked
+def fit_mixture(start: Mixture, x: Finite[Tensor, "n d"], steps: Count, *, floor: Positive = 1e-6) -> EMResult:
     """``steps`` steps of EM from a first guess."""
-    check_shapes(x=(x, "n d"))
-    check_float(x=x)
-    check_count("steps", steps)
-    check_number("floor", floor, low=0, open_low=True)
     history, mixture = [], start
     for _ in range(steps):
         mixture, before = em_step(mixture, x, floor)
@@ -116,24 +121,24 @@ def fit_mixture(start: Mixture, x: Float[Tensor, "n d"], steps: int, *, floor: f
     return EMResult(mixture, history)
 
 
+@checked
 def from_groups(x: Float[Tensor, "n d"], groups: Int[Tensor, "n"], make: Callable[[Tensor], Component]) -> Mixture:
     """A first guess: ``make`` fits one component to each group of examples; the groups' sizes are the weights."""
-    check_shapes(x=(x, "n d"), groups=(groups, "n"))
     names, counts = groups.unique(return_counts=True)
     log_weights = (counts.to(x.dtype) / len(x)).log()
     return Mixture(log_weights, tuple(make(x[groups == name]) for name in names))
 
 
-def k_means(x: Float[Tensor, "n d"], k: int, generator: torch.Generator, *, steps: int = 10) -> Int[Tensor, "n"]:
+@checked
+def k_means(
+    x: Finite[Tensor, "n d"], k: int, generator: torch.Generator, *, steps: Annotated[int, Range(0)] = 10
+) -> Int[Tensor, "n"]:
     """The nearest of ``k`` centres for each example, after ``steps`` rounds of moving centres to their examples' mean.
 
     The first centres are examples, each drawn with a chance that grows with its squared distance from those before
     (Arthur & Vassilvitskii, 2007).
     """
-    check_shapes(x=(x, "n d"))
-    check_float(x=x)
     check_count("k", k, high=len(x))
-    check_count("steps", steps, low=0)
     centres = x[torch.randint(len(x), (1,), generator=generator)]
     while len(centres) < k:
         far = torch.cdist(x, centres).amin(1) ** 2

@@ -7,13 +7,12 @@ in the lesson `distributions`.
 
 import math
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from companion.validate import check_count, check_float, check_shapes
+from companion.validate import Finite, Range, check_count, checked
 
 
 @runtime_checkable
@@ -37,20 +36,21 @@ class Estimate:
     error: float
 
 
-def monte_carlo(values: Float[Tensor, "n"]) -> Estimate:
+@checked
+def monte_carlo(values: Finite[Tensor, "n"]) -> Estimate:
     """The mean of f(x_1), ..., f(x_n) for independent x_i, as an estimate of E[f(x)], with its standard error.
 
     Raises:
         ValueError: fewer than two values (one says nothing of the spread), NaN, or not one axis.
     """
-    check_shapes(values=(values, "n"))
-    check_float(values=values)
     check_count("number of values", len(values), low=2)
     return Estimate(values.mean().item(), (values.std() / math.sqrt(len(values))).item())
 
 
-def kl_monte_carlo(p: Distribution, q: Distribution, n: int, generator: torch.Generator) -> Estimate:
+@checked
+def kl_monte_carlo(
+    p: Distribution, q: Distribution, n: Annotated[int, Range(2)], generator: torch.Generator
+) -> Estimate:
     """KL(p || q) in nats from ``n`` samples of p: all that it needs is to sample from one and to evaluate both."""
-    check_count("n", n, low=2)
     x = p.sample(n, generator)
     return monte_carlo(p.log_prob(x) - q.log_prob(x))

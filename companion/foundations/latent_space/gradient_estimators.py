@@ -13,12 +13,13 @@ Rosca, Figurnov & Mnih, arXiv:1906.10652 (both, compared). Taught in the lesson 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from companion.validate import check_count, check_float, check_number, check_shapes
+from companion.validate import Count, Finite, Positive, Range, checked
 
 Objective = Callable[[Tensor], Tensor]
 
@@ -29,8 +30,8 @@ def reparameterised(
     """One gradient in mu a draw, through the draw: it uses the slope of f (``eq-pathwise``).
 
     Args:
-        f: maps z of shape (draws, d) to (draws); it must be differentiable.
-        mu: shape (d).
+        f: one number for each row of z; it must be differentiable.
+        mu: the mean of z.
         sigma: above 0.
     """
     z = _draw(mu, sigma, draws, generator).requires_grad_()
@@ -41,15 +42,21 @@ def reparameterised(
     return slope
 
 
+@checked
 def score_function(
-    f: Objective, mu: Float[Tensor, "d"], sigma: float, draws: int, generator: torch.Generator, *, baseline: float = 0.0
+    f: Objective,
+    mu: Float[Tensor, "d"],
+    sigma: float,
+    draws: int,
+    generator: torch.Generator,
+    *,
+    baseline: Annotated[float, Range()] = 0.0,
 ) -> Float[Tensor, "draws d"]:
     """One gradient in mu a draw, from values of f alone (``eq-score-function``); f need not be differentiable.
 
     Args:
         baseline: a constant that is subtracted from f. It leaves the mean as it is and can lower the variance.
     """
-    check_number("baseline", baseline)
     z = _draw(mu, sigma, draws, generator)
     with torch.no_grad():
         return (_value(f, z) - baseline)[:, None] * (z - mu) / sigma**2
@@ -64,19 +71,15 @@ class QuadraticVariances:
     score_function_with_baseline: float
 
 
-def quadratic_variances(d: int, sigma: float) -> QuadraticVariances:
+@checked
+def quadratic_variances(d: Count, sigma: Positive) -> QuadraticVariances:
     """The closed forms of ``eq-gradient-variance``, by the moments of a chi-squared variable."""
-    check_count("d", d)
-    check_number("sigma", sigma, low=0, open_low=True)
     return QuadraticVariances(sigma**2, sigma**2 * (d + 2) * (d + 4) / 4, sigma**2 * (d + 4) / 2)
 
 
-def _draw(mu: Tensor, sigma: float, draws: int, generator: torch.Generator) -> Tensor:
-    d = check_shapes(mu=(mu, "d"))["d"]
-    check_float(mu=mu)
-    check_number("sigma", sigma, low=0, open_low=True)
-    check_count("draws", draws)
-    noise = torch.randn(draws, d, generator=generator, dtype=mu.dtype, device=generator.device).to(mu.device)
+@checked
+def _draw(mu: Finite[Tensor, "d"], sigma: Positive, draws: Count, generator: torch.Generator) -> Tensor:
+    noise = torch.randn(draws, len(mu), generator=generator, dtype=mu.dtype, device=generator.device).to(mu.device)
     return mu.detach() + sigma * noise
 
 

@@ -21,45 +21,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from companion.foundations.latent_space.pca import fit_pca
 from companion.validate import check_count, check_float, check_number, check_shapes
-
-
-@dataclass(frozen=True)
-class PCA:
-    """A data set's principal axes.
-
-    Attributes:
-        mean: shape (data).
-        eigenvalues: the variances along all axes, largest first, shape (data).
-        axes: orthonormal columns in the same order, shape (data, data).
-    """
-
-    mean: Float[Tensor, "data"]
-    eigenvalues: Float[Tensor, "data"]
-    axes: Float[Tensor, "data data"]
-
-    def encode(self, x: Float[Tensor, "n data"], latent: int) -> Float[Tensor, "n latent"]:
-        """Coordinates of x along the first ``latent`` axes."""
-        check_shapes(x=(x, f"n {len(self.mean)}"))
-        check_count("latent", latent, high=len(self.mean))
-        return (x - self.mean) @ self.axes[:, :latent]
-
-    def decode(self, z: Float[Tensor, "n latent"]) -> Float[Tensor, "n data"]:
-        """The point with these coordinates, on the plane of the first ``latent`` axes."""
-        latent = check_shapes(z=(z, "n latent"))["latent"]
-        check_count("latent", latent, high=len(self.mean))
-        return z @ self.axes[:, :latent].T + self.mean
-
-
-def fit_pca(x: Float[Tensor, "n data"]) -> PCA:
-    """The eigenvectors of the covariance (1/n) sum (x - mean)(x - mean)^T, by largest eigenvalue."""
-    sizes = check_shapes(x=(x, "n data"))
-    check_float(x=x)
-    if sizes["n"] < 2:
-        raise ValueError("x: got 1 example, wanted at least 2 to measure a covariance")
-    mean = x.mean(0)
-    values, vectors = torch.linalg.eigh((x - mean).T @ (x - mean) / sizes["n"])
-    return PCA(mean, values.flip(0).clamp(min=0), vectors.flip(1))
 
 
 @dataclass(frozen=True)
@@ -135,16 +98,16 @@ def fit_ppca(x: Float[Tensor, "n data"], latent: int, *, sigma2: float | None = 
 
     Args:
         x: shape (n, data); float64 is advised.
-        latent: at least 1 and less than ``data``.
+        latent: at least 1, less than ``data``, and at most n.
         sigma2: the noise's variance if it is given and not to be learned; directions with less variance get no latent.
 
     Raises:
         ValueError: bad x or latent; or the data have no variance left for the noise to explain.
     """
     pca = fit_pca(x)
-    check_count("latent", latent, high=len(pca.mean) - 1)
+    check_count("latent", latent, high=min(len(pca.mean) - 1, len(pca.eigenvalues)))
     if sigma2 is None:
-        sigma2 = float(pca.eigenvalues[latent:].mean())
+        sigma2 = float(pca.eigenvalues[latent:].sum() / (len(pca.mean) - latent))
         if sigma2 <= 0:
             raise ValueError(
                 f"x: got no variance outside {latent} dimensions, wanted some: use a smaller latent or give sigma2"

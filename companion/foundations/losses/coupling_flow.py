@@ -11,13 +11,14 @@ kept in (-3, 3) by a tanh.
 """
 
 import math
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from companion.nn.point_mlp import PointMLP
-from companion.validate import check_count, check_shapes
+from companion.validate import Count, Range, checked
 
 
 class Coupling(nn.Module):
@@ -48,16 +49,15 @@ class Coupling(nn.Module):
 class CouplingFlow(nn.Module):
     """A stack of couplings between data and standard Gaussian noise."""
 
-    def __init__(self, dims: int, *, layers: int = 8, width: int = 64, depth: int = 2) -> None:
+    @checked
+    def __init__(self, dims: Annotated[int, Range(2)], *, layers: Count = 8, width: int = 64, depth: int = 2) -> None:
         super().__init__()
-        check_count("dims", dims, low=2)
-        check_count("layers", layers)
         self.dims = dims
         self.couplings = nn.ModuleList(Coupling(dims, width=width, depth=depth) for _ in range(layers))
 
-    def forward(self, x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n"]]:
+    @checked
+    def forward(self, x: Float[Tensor, "n {self.dims}"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n"]]:
         """Data to noise, with the logarithm of the Jacobian's determinant."""
-        check_shapes(x=(x, f"n {self.dims}"))
         total = x.new_zeros(len(x))
         for coupling in self.couplings:
             x, log_det = coupling(x)
@@ -70,9 +70,9 @@ class CouplingFlow(nn.Module):
         return log_det - z.square().sum(1) / 2 - self.dims / 2 * math.log(2 * math.pi)
 
     @torch.no_grad()
-    def decode(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    @checked
+    def decode(self, z: Float[Tensor, "n {self.dims}"]) -> Float[Tensor, "n d"]:
         """Noise to data."""
-        check_shapes(z=(z, f"n {self.dims}"))
         for coupling in reversed(self.couplings):
             z = coupling.inverse(z)
         return z

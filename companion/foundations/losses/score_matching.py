@@ -15,13 +15,14 @@ sampler ends with one noiseless denoising step (Jolicoeur-Martineau et al., arXi
 
 import math
 from collections.abc import Callable
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from companion.nn.point_mlp import TimedPointMLP
-from companion.validate import check_count, check_float, check_number, check_shapes
+from companion.validate import Count, Finite, Positive, Range, check_number, check_shapes, checked
 
 # score(x, sigma): points (n, d) and one noise level each (n) to (n, d).
 Score = Callable[[Tensor, Tensor], Tensor]
@@ -39,24 +40,26 @@ class ScoreMLP(nn.Module):
         return self.net(x * scale, sigma.log() / 4) / sigma[:, None]
 
 
-def geometric_sigmas(high: float, low: float, levels: int) -> Float[Tensor, "levels"]:
+@checked
+def geometric_sigmas(high: float, low: Positive, levels: Annotated[int, Range(2)]) -> Float[Tensor, "levels"]:
     """Noise levels from ``high`` down to ``low`` in equal ratios."""
-    check_number("low", low, low=0, open_low=True)
     check_number("high", high, low=low, open_low=True)
-    check_count("levels", levels, low=2)
     return torch.logspace(math.log10(high), math.log10(low), levels)
 
 
-def random_sigmas(n: int, high: float, low: float, generator: torch.Generator) -> Float[Tensor, "n"]:
+@checked
+def random_sigmas(n: Count, high: float, low: Positive, generator: torch.Generator) -> Float[Tensor, "n"]:
     """``n`` noise levels between ``low`` and ``high``, uniform in their logarithm."""
-    check_count("n", n)
-    check_number("low", low, low=0, open_low=True)
     check_number("high", high, low=low, open_low=True)
     return low * (high / low) ** torch.rand(n, generator=generator, device=generator.device)
 
 
+@checked
 def score_matching_loss(
-    score: Score, x: Float[Tensor, "n d"], sigma: Float[Tensor, "n"], generator: torch.Generator
+    score: Score,
+    x: Float[Tensor, "n d"],
+    sigma: Annotated[Float[Tensor, "n"], Range(0, open_low=True)],
+    generator: torch.Generator,
 ) -> Float[Tensor, ""]:
     """Denoising score matching: noise the points, ask for the direction back (eq-dsm).
 
@@ -67,23 +70,12 @@ def score_matching_loss(
         generator: of the noise.
 
     Returns:
-        The mean over the points, summed over dimensions. Its least value is not 0: see `score_matching_floor`.
+        The mean over the points, summed over dimensions. Its least value is not 0: the noise cannot be told from the point.
     """
-    check_shapes(x=(x, "n d"), sigma=(sigma, "n"))
-    if not (sigma > 0).all():
-        raise ValueError(f"sigma: got {float(sigma.min()):g} as the least noise level, wanted all above 0")
     noise = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
     predicted = score(x + sigma[:, None] * noise, sigma)
     check_shapes(predicted=(predicted, f"{x.shape[0]} {x.shape[1]}"))
     return (sigma[:, None] * predicted + noise).square().sum(1).mean()
-
-
-def score_matching_floor(dims: int, sd: float, sigma: float) -> float:
-    """The least value of the loss for one round Gaussian of width ``sd``: d · sd² / (sd² + σ²), reached by its score."""
-    check_count("dims", dims)
-    check_number("sd", sd, low=0)
-    check_number("sigma", sigma, low=0, open_low=True)
-    return dims * sd**2 / (sd**2 + sigma**2)
 
 
 def denoise(score: Score, x: Float[Tensor, "n d"], sigma: float) -> Float[Tensor, "n d"]:
@@ -92,14 +84,16 @@ def denoise(score: Score, x: Float[Tensor, "n d"], sigma: float) -> Float[Tensor
 
 
 @torch.no_grad()
+@checked
 def langevin(
-    score: Score, x: Float[Tensor, "n d"], sigma: float, step_size: float, steps: int, generator: torch.Generator
+    score: Score,
+    x: Finite[Tensor, "n d"],
+    sigma: Positive,
+    step_size: Positive,
+    steps: Count,
+    generator: torch.Generator,
 ) -> Float[Tensor, "n d"]:
     """Walk uphill on the log-density with noise (eq-langevin); in the end the points follow the smoothed law."""
-    check_float(x=x)
-    check_number("sigma", sigma, low=0, open_low=True)
-    check_number("step_size", step_size, low=0, open_low=True)
-    check_count("steps", steps)
     level = x.new_full((len(x),), sigma)
     for _ in range(steps):
         noise = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
@@ -108,13 +102,14 @@ def langevin(
 
 
 @torch.no_grad()
+@checked
 def annealed_langevin(
     score: Score,
     x: Float[Tensor, "n d"],
     sigmas: Float[Tensor, "levels"],
     *,
     steps: int = 10,
-    rate: float = 0.2,
+    rate: Positive = 0.2,
     generator: torch.Generator,
 ) -> Float[Tensor, "n d"]:
     """Langevin steps at one noise level after another, then one denoising step without noise.
@@ -127,8 +122,6 @@ def annealed_langevin(
         rate: step size in units of σ²; the paper's step size is proportional to σ² too.
         generator: of the noise.
     """
-    check_shapes(x=(x, "n d"), sigmas=(sigmas, "levels"))
-    check_number("rate", rate, low=0, open_low=True)
     if not ((sigmas.diff() < 0).all() and (sigmas > 0).all()):
         raise ValueError(f"sigmas: got {sigmas.tolist()}, wanted noise levels above 0 that fall")
     for sigma in sigmas.tolist():

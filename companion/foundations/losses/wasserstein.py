@@ -18,9 +18,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from companion.foundations.gan import Scores, input_gradient, scores
 from companion.validate import check_float, check_number, check_shapes
-
-Scores = Float[Tensor, "n"]
 
 
 def critic_gap(real_scores: Scores, fake_scores: Float[Tensor, "m"]) -> Float[Tensor, ""]:
@@ -48,10 +47,8 @@ def between(real: Float[Tensor, "n ..."], fake: Float[Tensor, "n ..."], generato
 
 def gradient_penalty(critic: nn.Module, x: Float[Tensor, "n ..."]) -> Scores:
     """(‖∇f(x)‖ - 1)², the norm over all axes but the first: one value a sample (eq-gradient-penalty, without λ)."""
-    x = x.detach().requires_grad_(True)
-    (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True, materialize_grads=True)
     # vector_norm has the gradient 0 at 0, where the square root's would be NaN.
-    return (torch.linalg.vector_norm(gradient.flatten(1), dim=1) - 1).square()
+    return (torch.linalg.vector_norm(input_gradient(critic, x), dim=1) - 1).square()
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ class WassersteinCritic:
 
     def __call__(self, critic: nn.Module, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:
         penalty = gradient_penalty(critic, between(real, fake, generator)).mean()
-        return self.weight * penalty - critic_gap(critic(real).flatten(), critic(fake).flatten())
+        return self.weight * penalty - critic_gap(scores(critic, real), scores(critic, fake))
 
 
 def wasserstein_1d(x: Float[Tensor, "n"], y: Float[Tensor, "m"]) -> Float[Tensor, ""]:

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion.diffusion.ddpm import (
-    Denoiser,
+    BitDenoiser,
     NoiseSchedule,
     bound_terms,
     posterior,
@@ -60,7 +60,7 @@ def last_step_nats(mean: Float[Tensor, "n ..."], x0: Float[Tensor, "n ..."], wid
     return -torch.special.log_ndtr(x0 * mean / width).flatten(1).sum(1)
 
 
-def _last_mean(denoiser: Denoiser, schedule: NoiseSchedule, x0: Tensor, generator: torch.Generator) -> Tensor:
+def _last_mean(denoiser: BitDenoiser, schedule: NoiseSchedule, x0: Tensor, generator: torch.Generator) -> Tensor:
     """The mean of x_0 that the chain's last step gives, from one draw of the state before it."""
     t = torch.zeros(len(x0), dtype=torch.long, device=x0.device)
     noise = torch.randn(x0.shape, generator=generator, dtype=x0.dtype, device=x0.device)
@@ -70,7 +70,7 @@ def _last_mean(denoiser: Denoiser, schedule: NoiseSchedule, x0: Tensor, generato
 
 @torch.no_grad()
 def fit_width(
-    denoiser: Denoiser, schedule: NoiseSchedule, x0: Float[Tensor, "n ..."], generator: torch.Generator
+    denoiser: BitDenoiser, schedule: NoiseSchedule, x0: Float[Tensor, "n ..."], generator: torch.Generator
 ) -> float:
     """The width of `WIDTHS` at which the last step pays least for these images: use others than are measured."""
     mean = _last_mean(denoiser, schedule, x0, generator)
@@ -79,7 +79,7 @@ def fit_width(
 
 @torch.no_grad()
 def binary_bound(
-    denoiser: Denoiser,
+    denoiser: BitDenoiser,
     schedule: NoiseSchedule,
     x0: Float[Tensor, "n ..."],
     generator: torch.Generator,

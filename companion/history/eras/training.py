@@ -24,8 +24,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from companion.diffusion.ddpm import NoiseSchedule, ancestral_sample, cosine_schedule, q_sample
 from companion.foundations.elbo import elbo_loss
@@ -40,6 +38,7 @@ from companion.foundations.gan import (
 from companion.foundations.vae import BernoulliLikelihood, mlp_vae
 from companion.history.eras.digits import PIXELS, SIDE, as_bits, from_bits
 from companion.history.eras.pixel_gpt import PixelGPT, PixelGPTConfig, pixel_gpt_loss
+from companion.metrics.flops import count_flops
 from companion.nn.timestep import timestep_embedding
 from companion.training import TrainConfig, train
 from companion.validate import check_count, check_number, check_shapes
@@ -76,33 +75,6 @@ class Era:
     @property
     def flops(self) -> int:
         return self.step_flops * self.steps
-
-
-class _Counter(TorchDispatchMode):
-    """Adds up what PyTorch's own table of costs says of each operation that runs, forward and backward."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.total = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        cost = flop_registry.get(func._overloadpacket)
-        if cost is not None:
-            self.total += cost(*args, **(kwargs or {}), out_val=out)
-        return out
-
-
-def count_flops(step: Callable[[], object]) -> int:
-    """The operations of the matrix products and convolutions in one call, backward passes in it included.
-
-    Attention is computed in its plain form meanwhile: the processor's fused kernel is not in PyTorch's table and would count
-    as nothing. (PyTorch's ``FlopCounterMode`` reads the same table but does not survive the gradient of a gradient, which R1
-    needs.)
-    """
-    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH), _Counter() as counter:
-        step()
-    return counter.total
 
 
 def steps_for(budget: float, step_flops: int) -> int:
@@ -187,7 +159,7 @@ def train_gpt(images: Images, budget: float, seed: int) -> Era:
     return Era("GPT", 2018, net, net.sample, *cost)
 
 
-class Denoiser(nn.Module):
+class BitDenoiser(nn.Module):
     r"""Guess the noise in bits: :math:`\hat x_0 = \tanh(\ell)`, then :math:`\epsilon = (x_t - \sqrt{\bar\alpha_t}\, \hat x_0) /
     \sqrt{1 - \bar\alpha_t}` (eq-eras-tanh), with the logits 2ℓ of ink from a network of three residual layers.
 
@@ -217,7 +189,7 @@ class Denoiser(nn.Module):
         return (x - share.sqrt() * torch.tanh(self.logits(x, t))) / (1 - share).sqrt()
 
 
-def diffusion_loss(net: Denoiser, batch: tuple[Tensor, ...], generator: torch.Generator) -> Float[Tensor, ""]:
+def bit_denoising_loss(net: BitDenoiser, batch: tuple[Tensor, ...], generator: torch.Generator) -> Float[Tensor, ""]:
     """Draw a step and noise for each image; the cross-entropy of its true bits, a mean over pixels.
 
     Ho et al. take the squared error of the noise (`companion.diffusion.ddpm.epsilon_loss`). With it a short training
@@ -233,8 +205,8 @@ def diffusion_loss(net: Denoiser, batch: tuple[Tensor, ...], generator: torch.Ge
 def train_diffusion(images: Images, budget: float, seed: int) -> Era:
     """2020: a network that guesses what is under the noise, and a hundred steps back (`companion.diffusion.ddpm`)."""
     torch.manual_seed(seed)
-    net = Denoiser()
-    net, *cost = _fit(net, diffusion_loss, images, budget, batch_size=64, lr=2e-3, ema=0.995, seed=seed)
+    net = BitDenoiser()
+    net, *cost = _fit(net, bit_denoising_loss, images, budget, batch_size=64, lr=2e-3, ema=0.995, seed=seed)
 
     def sample(n: int, generator: torch.Generator) -> Images:
         return ancestral_sample(net, SCHEDULE, torch.randn(n, 1, SIDE, SIDE, generator=generator), generator, clip=1.0)

@@ -10,24 +10,23 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from companion.training.batches import Batch
-from companion.validate import check_count, check_float, check_labels, check_shapes
+from companion.validate import Count, Finite, check_labels, checked
 
 
 class Listener(nn.Module):
     """Log-mel spectrograms, shape (n, mels, frames), to one logit a class."""
 
-    def __init__(self, classes: int = 10, *, width: int = 16) -> None:
+    @checked
+    def __init__(self, classes: Count = 10, *, width: Count = 16) -> None:
         super().__init__()
-        check_count("classes", classes)
-        check_count("width", width)
         layers: list[nn.Module] = []
         for inputs, outputs in ((1, width), (width, 2 * width), (2 * width, 3 * width)):
             layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.ReLU()]
         pooled = [nn.AdaptiveAvgPool2d((3, 4)), nn.Flatten(), nn.Dropout(0.3), nn.Linear(3 * width * 12, classes)]
         self.layers = nn.Sequential(*layers, *pooled)
 
+    @checked
     def forward(self, bands: Float[Tensor, "n mels frames"]) -> Float[Tensor, "n classes"]:
-        check_shapes(bands=(bands, "n mels frames"))
         return self.layers((bands[:, None] + 2) / 2)  # logarithms of loudness lie between about -5 and 4
 
 
@@ -38,17 +37,17 @@ def listener_loss(model: Listener, batch: Batch, generator: torch.Generator) -> 
 
 
 @torch.no_grad()
-def hear(model: Listener, bands: Float[Tensor, "n mels frames"]) -> Int[Tensor, "n"]:
+@checked
+def hear(model: Listener, bands: Finite[Tensor, "n mels frames"]) -> Int[Tensor, "n"]:
     """The class that the listener, without dropout, finds most likely."""
-    check_float(bands=bands)
     was = model.training
     answer = model.eval()(bands).argmax(1)
     model.train(was)
     return answer
 
 
+@checked
 def accuracy(model: Listener, bands: Float[Tensor, "n mels frames"], labels: Int[Tensor, "n"]) -> float:
     """The share of spectrograms that are heard as their label."""
-    check_shapes(bands=(bands, "n mels frames"), labels=(labels, "n"))
     check_labels("labels", labels, model.layers[-1].out_features)
     return float((hear(model, bands) == labels).float().mean())

@@ -15,14 +15,24 @@ import io
 import math
 import wave as wave_file
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from companion.validate import check_choice, check_count, check_float, check_number, check_shapes
+from companion.validate import (
+    Count,
+    Finite,
+    Positive,
+    Range,
+    Share,
+    check_count,
+    checked,
+)
 
 
+@checked
 @dataclass(frozen=True)
 class Analysis:
     """How sound is looked at.
@@ -35,18 +45,14 @@ class Analysis:
         floor: what quieter bands are raised to before the logarithm.
     """
 
-    rate: int = 8_000
-    window: int = 256
-    hop: int = 64
-    mels: int = 48
-    floor: float = 1e-2
+    rate: Count = 8_000
+    window: Annotated[int, Range(8)] = 256
+    hop: Count = 64
+    mels: Count = 48
+    floor: Positive = 1e-2
 
     def __post_init__(self) -> None:
-        check_count("rate", self.rate)
-        check_count("window", self.window, low=8)
         check_count("hop", self.hop, high=self.window // 4)
-        check_count("mels", self.mels)
-        check_number("floor", self.floor, low=0, open_low=True)
 
     @property
     def frequencies(self) -> int:
@@ -54,19 +60,20 @@ class Analysis:
         return self.window // 2 + 1
 
 
-def stft(waves: Float[Tensor, "n samples"], how: Analysis) -> Complex[Tensor, "n frequencies frames"]:
+@checked
+def stft(waves: Finite[Tensor, "n samples"], how: Analysis) -> Complex[Tensor, "n frequencies frames"]:
     """The short-time Fourier transform with a Hann window (eq-stft): 1 + samples // hop frames."""
-    sizes = check_shapes(waves=(waves, "n samples"))
-    check_float(waves=waves)
-    if sizes["samples"] <= how.window // 2:
-        raise ValueError(f"waves: got {sizes['samples']} samples, wanted more than half a window, {how.window // 2}")
+    if waves.shape[1] <= how.window // 2:
+        raise ValueError(f"waves: got {waves.shape[1]} samples, wanted more than half a window, {how.window // 2}")
     window = torch.hann_window(how.window, dtype=waves.dtype, device=waves.device)
     return torch.stft(waves, how.window, how.hop, window=window, return_complex=True)
 
 
-def istft(spectra: Complex[Tensor, "n frequencies frames"], how: Analysis, samples: int) -> Float[Tensor, "n samples"]:
+@checked
+def istft(
+    spectra: Complex[Tensor, "n {how.frequencies} frames"], how: Analysis, samples: int
+) -> Float[Tensor, "n samples"]:
     """The waves whose transform is nearest to ``spectra`` in least squares; exact if it is the transform of any wave."""
-    check_shapes(spectra=(spectra, f"n {how.frequencies} frames"))
     check_count("samples", samples, high=spectra.shape[-1] * how.hop + how.window)
     window = torch.hann_window(how.window, dtype=spectra.real.dtype, device=spectra.device)
     return torch.istft(spectra, how.window, how.hop, window=window, length=samples)
@@ -94,17 +101,15 @@ def log_mel(waves: Float[Tensor, "n samples"], how: Analysis) -> Float[Tensor, "
     return loudness.clamp(min=how.floor).log()
 
 
+@checked
 def magnitude_from_log_mel(
-    bands: Float[Tensor, "n mels frames"], how: Analysis, iterations: int = 50
+    bands: Finite[Tensor, "n {how.mels} frames"], how: Analysis, iterations: Count = 50
 ) -> Float[Tensor, "n frequencies frames"]:
     """Magnitudes, nowhere negative, whose mel bands come near to the given ones.
 
     There are fewer bands than frequencies, so many answers fit; multiplicative updates (Lee & Seung, NIPS 2000) started from
     equal loudness choose a smooth one.
     """
-    check_shapes(bands=(bands, f"n {how.mels} frames"))
-    check_float(bands=bands)
-    check_count("iterations", iterations)
     filters, wanted = mel_filters(how).to(bands), bands.exp()
     target = filters.T @ wanted
     magnitude = target.clone()
@@ -113,14 +118,15 @@ def magnitude_from_log_mel(
     return magnitude
 
 
+@checked
 def griffin_lim(
-    magnitude: Float[Tensor, "n frequencies frames"],
+    magnitude: Annotated[Float[Tensor, "n {how.frequencies} frames"], Range(0)],
     how: Analysis,
     samples: int,
     generator: torch.Generator,
     *,
-    iterations: int = 60,
-    momentum: float = 0.99,
+    iterations: Annotated[int, Range(0)] = 60,
+    momentum: Share = 0.99,
 ) -> Float[Tensor, "n samples"]:
     """Waves whose spectrogram comes near to ``magnitude``, from random phases (eq-griffin-lim).
 
@@ -131,12 +137,6 @@ def griffin_lim(
         iterations: 0 keeps the random phases.
         momentum: 0 for Griffin and Lim's own iteration; 0.99 gets as near in far fewer steps.
     """
-    check_shapes(magnitude=(magnitude, f"n {how.frequencies} frames"))
-    check_float(magnitude=magnitude)
-    check_count("iterations", iterations, low=0)
-    check_number("momentum", momentum, low=0, high=1)
-    if (magnitude < 0).any():
-        raise ValueError(f"magnitude: got {float(magnitude.min()):g}, wanted no negative value")
     turns = torch.rand(magnitude.shape, generator=generator, dtype=magnitude.dtype, device=magnitude.device)
     spectra = torch.polar(magnitude, 2 * math.pi * turns)
     before = torch.zeros_like(spectra)
@@ -156,16 +156,13 @@ def spectral_error(
     return difference / magnitude.flatten(1).norm(dim=1).clamp(min=1e-8)
 
 
-def wav_bytes(wave: Float[Tensor, "samples"], rate: int, *, bits: int = 16) -> bytes:
+@checked
+def wav_bytes(wave: Finite[Tensor, "samples"], rate: Count, *, bits: Literal[8, 16] = 16) -> bytes:
     """A wave in [-1, 1] as the bytes of a WAV file, for a player in the page; what lies outside is clipped.
 
     Args:
         bits: ``16``, or ``8`` for half the size and a faint hiss.
     """
-    check_shapes(wave=(wave, "samples"))
-    check_float(wave=wave)
-    check_count("rate", rate)
-    check_choice("bits", str(bits), ("8", "16"))
     clipped = wave.detach().cpu().clamp(-1, 1)
     if bits == 16:
         data = (clipped * 32_767).round().numpy().astype("<i2").tobytes()

@@ -18,8 +18,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from companion.diffusion.flow_matching import flow_matching_loss, heun
+from companion.foundations.latent_space.pca import PCA, fit_pca
 from companion.training.batches import Batch
-from companion.validate import check_count, check_float, check_labels, check_shapes
+from companion.validate import Count, Finite, check_count, check_labels, checked
 
 
 @dataclass(frozen=True)
@@ -27,40 +28,44 @@ class Components:
     """The principal components of a set of spectrograms, all divided by one number, so that distances keep their meaning.
 
     Attributes:
-        mean: the mean spectrogram, shape (mels, frames).
-        basis: orthonormal directions, shape (mels * frames, k).
+        pca: of the flattened spectrograms.
+        shape: of one spectrogram, (mels, frames).
+        k: how many components are kept.
         scale: s, the standard deviation along the first.
         least: what decoded values are raised to: the floor of the training spectrograms.
     """
 
-    mean: Float[Tensor, "mels frames"]
-    basis: Float[Tensor, "pixels k"]
+    pca: PCA
+    shape: tuple[int, int]
+    k: int
     scale: float
     least: float
 
-    def encode(self, bands: Float[Tensor, "n mels frames"]) -> Float[Tensor, "n k"]:
+    @property
+    def mean(self) -> Float[Tensor, "mels frames"]:
+        """The mean spectrogram."""
+        return self.pca.mean.view(self.shape)
+
+    @checked
+    def encode(self, bands: Float[Tensor, "n mels={self.shape[0]} frames={self.shape[1]}"]) -> Float[Tensor, "n k"]:
         """The coordinates of spectrograms (eq-components)."""
-        check_shapes(bands=(bands, f"n {self.mean.shape[0]} {self.mean.shape[1]}"))
-        return (bands - self.mean).flatten(1) @ self.basis / self.scale
+        return self.pca.encode(bands.flatten(1), self.k) / self.scale
 
-    def decode(self, z: Float[Tensor, "n k"]) -> Float[Tensor, "n mels frames"]:
+    @checked
+    def decode(self, z: Float[Tensor, "n {self.k}"]) -> Float[Tensor, "n mels frames"]:
         """The spectrograms at these coordinates (eq-components), no quieter than the quietest of training."""
-        check_shapes(z=(z, f"n {self.basis.shape[1]}"))
-        flat = (z * self.scale) @ self.basis.T
-        return (flat.unflatten(1, self.mean.shape) + self.mean).clamp(min=self.least)
+        return self.pca.decode(z * self.scale).unflatten(1, self.shape).clamp(min=self.least)
 
 
-def fit_components(bands: Float[Tensor, "n mels frames"], k: int) -> Components:
+@checked
+def fit_components(bands: Finite[Tensor, "n mels frames"], k: int) -> Components:
     """The ``k`` directions in which the spectrograms vary most."""
-    sizes = check_shapes(bands=(bands, "n mels frames"))
-    check_float(bands=bands)
-    check_count("k", k, high=min(sizes["n"] - 1, sizes["mels"] * sizes["frames"]))
-    mean = bands.mean(0)
-    _, singular, directions = torch.linalg.svd((bands - mean).flatten(1), full_matrices=False)
-    scale = float(singular[0]) / math.sqrt(sizes["n"] - 1)
+    check_count("k", k, high=min(len(bands) - 1, bands[0].numel()))
+    pca = fit_pca(bands.flatten(1))
+    scale = float(pca.encode(bands.flatten(1), 1).std())
     if scale == 0:
         raise ValueError("bands: got spectrograms that are all alike, wanted some that differ")
-    return Components(mean, directions[:k].T.contiguous(), scale, float(bands.min()))
+    return Components(pca, tuple(bands.shape[1:]), k, scale, float(bands.min()))
 
 
 class SpeechFlow(nn.Module):
@@ -75,10 +80,9 @@ class SpeechFlow(nn.Module):
         depth: residual layers.
     """
 
-    def __init__(self, k: int, classes: int = 10, *, width: int = 256, depth: int = 3) -> None:
+    @checked
+    def __init__(self, k: Count, classes: Count = 10, *, width: Count = 256, depth: Count = 3) -> None:
         super().__init__()
-        for name, value in {"k": k, "classes": classes, "width": width, "depth": depth}.items():
-            check_count(name, value)
         self.k, self.classes = k, classes
         self.register_buffer("frequencies", math.pi * 2.0 ** torch.arange(4), persistent=False)
         self.word = nn.Embedding(classes, width)
@@ -91,8 +95,10 @@ class SpeechFlow(nn.Module):
         )
         self.leave = nn.Linear(width, k)
 
-    def forward(self, x: Float[Tensor, "n k"], t: Float[Tensor, "n"], digit: Int[Tensor, "n"]) -> Float[Tensor, "n k"]:
-        check_shapes(x=(x, f"n {self.k}"), t=(t, "n"), digit=(digit, "n"))
+    @checked
+    def forward(
+        self, x: Float[Tensor, "n {self.k}"], t: Float[Tensor, "n"], digit: Int[Tensor, "n"]
+    ) -> Float[Tensor, "n k"]:
         check_labels("digit", digit, self.classes)
         angles = t[:, None] * self.frequencies
         told = nn.functional.silu(self.word(digit) + self.time(torch.cat([t[:, None], angles.sin(), angles.cos()], 1)))
@@ -109,10 +115,10 @@ def speech_loss(model: SpeechFlow, batch: Batch, generator: torch.Generator) -> 
 
 
 @torch.no_grad()
+@checked
 def speak(
-    model: SpeechFlow, components: Components, digit: Int[Tensor, "n"], generator: torch.Generator, *, steps: int = 20
+    model: SpeechFlow, components: Components, digit: Int[Tensor, "n"], generator: torch.Generator, *, steps: Count = 20
 ) -> Float[Tensor, "n mels frames"]:
     """New log-mel spectrograms of these digits: noise, carried along the velocity, decoded."""
-    check_shapes(digit=(digit, "n"))
-    noise = torch.randn(len(digit), model.k, generator=generator).to(components.basis)
+    noise = torch.randn(len(digit), model.k, generator=generator).to(components.mean)
     return components.decode(heun(lambda x, t: model(x, t, digit), noise, steps))

@@ -17,20 +17,22 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from companion.overview.discriminative.generative_classifier import GaussianClassifier
-from companion.validate import check_float, check_shapes
+from companion.validate import Finite, checked
 
 
-def marginal(model: GaussianClassifier, known: Bool[Tensor, "dims"]) -> GaussianClassifier:
+@checked
+def marginal(model: GaussianClassifier, known: Bool[Tensor, "dims={model.mean.shape[1]}"]) -> GaussianClassifier:
     """The classifier of the known entries alone: rows and columns of the hidden ones are left out."""
-    _check_known(known, model.mean.shape[1])
+    _check_known(known)
     return GaussianClassifier(model.log_prior, model.mean[:, known], model.covariance[:, known][:, :, known])
 
 
+@checked
 def conditional(
-    mean: Float[Tensor, "dims"],
-    covariance: Float[Tensor, "dims dims"],
+    mean: Finite[Tensor, "dims"],
+    covariance: Finite[Tensor, "dims dims"],
     known: Bool[Tensor, "dims"],
-    values: Float[Tensor, "n known"],
+    values: Finite[Tensor, "n known={int(known.sum())}"],
 ) -> tuple[Float[Tensor, "n hidden"], Float[Tensor, "hidden hidden"]]:
     """Mean and covariance of the hidden entries of a Gaussian, given the values of the known ones.
 
@@ -43,10 +45,7 @@ def conditional(
     Returns:
         The mean for each example, and the covariance, which is the same for all.
     """
-    check_shapes(mean=(mean, "dims"), covariance=(covariance, "dims dims"))
-    _check_known(known, len(mean))
-    check_shapes(values=(values, f"n {int(known.sum())}"))
-    check_float(mean=mean, covariance=covariance, values=values)
+    _check_known(known)
     hidden = ~known
     cross = covariance[hidden][:, known]
     factor = torch.linalg.cholesky(covariance[known][:, known])
@@ -84,11 +83,10 @@ def sample_fill_in(
     return filled
 
 
+@checked
 def _class_weights(
-    model: GaussianClassifier, x: Float[Tensor, "n dims"], known: Bool[Tensor, "dims"]
+    model: GaussianClassifier, x: Finite[Tensor, "n dims={model.mean.shape[1]}"], known: Bool[Tensor, "dims"]
 ) -> Float[Tensor, "n classes"]:
-    check_shapes(x=(x, f"n {model.mean.shape[1]}"))
-    check_float(x=x)
     return marginal(model, known).posterior(x[:, known])
 
 
@@ -97,9 +95,8 @@ def _answers(model: GaussianClassifier, x: Tensor, known: Tensor) -> list[tuple[
     return [conditional(m, s, known, x[:, known]) for m, s in zip(model.mean, covariances, strict=True)]
 
 
-def _check_known(known: Tensor, dims: int) -> None:
-    check_shapes(known=(known, f"{dims}"))
-    if known.dtype != torch.bool:
-        raise ValueError(f"known: got {known.dtype}, wanted true and false (torch.bool)")
+def _check_known(known: Bool[Tensor, "dims"]) -> None:
     if not known.any() or known.all():
-        raise ValueError(f"known: got {int(known.sum())} of {dims} entries, wanted at least one known and one hidden")
+        raise ValueError(
+            f"known: got {int(known.sum())} of {len(known)} entries, wanted at least one known and one hidden"
+        )

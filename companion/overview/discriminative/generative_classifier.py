@@ -20,7 +20,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from companion.validate import check_count, check_float, check_labels, check_number, check_shapes
+from companion.validate import (
+    Count,
+    Finite,
+    Share,
+    check_labels,
+    checked,
+)
 
 
 @dataclass(frozen=True)
@@ -28,9 +34,9 @@ class GaussianClassifier:
     """A Gaussian for each class.
 
     Attributes:
-        log_prior: the logarithm of each class's share, shape (classes).
-        mean: shape (classes, dims).
-        covariance: shape (classes, dims, dims), or (1, dims, dims) if the classes share one.
+        log_prior: the logarithm of each class's share.
+        mean: of each class.
+        covariance: of each class, or one that the classes share.
     """
 
     log_prior: Float[Tensor, "classes"]
@@ -48,11 +54,10 @@ class GaussianClassifier:
             )
         return factor
 
-    def log_joint(self, x: Float[Tensor, "n dims"]) -> Float[Tensor, "n classes"]:
+    @checked
+    def log_joint(self, x: Finite[Tensor, "n dims={self.mean.shape[1]}"]) -> Float[Tensor, "n classes"]:
         """log p(x, y) of each example for every class, in nats."""
         dims = self.mean.shape[1]
-        check_shapes(x=(x, f"n {dims}"))
-        check_float(x=x)
         parts = []
         for c, (log_prior, mean) in enumerate(zip(self.log_prior, self.mean, strict=True)):
             factor = self.cholesky[c % len(self.cholesky)]
@@ -69,9 +74,9 @@ class GaussianClassifier:
         """p(y | x) by Bayes' rule."""
         return self.log_joint(x).softmax(1)
 
+    @checked
     def sample(self, labels: Int[Tensor, "n"], generator: torch.Generator) -> Float[Tensor, "n dims"]:
         """One new example of each class asked for: mean + L ε with ε standard normal."""
-        check_shapes(labels=(labels, "n"))
         check_labels("labels", labels, len(self.mean))
         noise = torch.randn(len(labels), self.mean.shape[1], generator=generator, dtype=self.mean.dtype)
         factors = self.cholesky.expand(len(self.mean), -1, -1)
@@ -92,8 +97,9 @@ class GaussianClassifier:
         return weights, self.log_prior - 0.5 * (weights * self.mean).sum(1)
 
 
+@checked
 def fit_gaussians(
-    x: Float[Tensor, "n dims"], y: Int[Tensor, "n"], classes: int, *, pool: float, shrinkage: float
+    x: Finite[Tensor, "n dims"], y: Int[Tensor, "n"], classes: Count, *, pool: Share, shrinkage: Share
 ) -> GaussianClassifier:
     """Maximum-likelihood means and shares, regularised covariances: no iteration, one pass over the data.
 
@@ -107,11 +113,6 @@ def fit_gaussians(
     Raises:
         ValueError: a class without examples; examples that do not vary at all; numbers outside their ranges.
     """
-    check_count("classes", classes)
-    check_number("pool", pool, low=0, high=1)
-    check_number("shrinkage", shrinkage, low=0, high=1)
-    dims = check_shapes(x=(x, "n dims"), y=(y, "n"))["dims"]
-    check_float(x=x)
     check_labels("y", y, classes)
     counts = torch.bincount(y, minlength=classes).to(x.dtype)
     if (counts == 0).any():
@@ -128,6 +129,6 @@ def fit_gaussians(
     else:
         own = torch.stack([centred[y == c].T @ centred[y == c] / counts[c] for c in range(classes)])
         mixed = (1 - pool) * own + pool * pooled
-    identity = torch.eye(dims, dtype=x.dtype)
+    identity = torch.eye(x.shape[1], dtype=x.dtype)
     covariance = (1 - shrinkage) * mixed + shrinkage * variance * identity
     return GaussianClassifier((counts / len(x)).log(), mean, covariance)

@@ -29,8 +29,8 @@ from companion.training import TrainConfig, train
 from companion.validate import check_count, check_number
 
 __all__ = [
-    "Run",
-    "build",
+    "FinishedRun",
+    "build_member",
     "count_parameters",
     "family_config",
     "learning_rate",
@@ -45,7 +45,7 @@ RATE, POWER, FINAL, WARMUP = 0.02, 0.75, 0.05, 0.1
 
 
 @dataclass(frozen=True)
-class Run:
+class FinishedRun:
     """One finished training.
 
     Attributes:
@@ -103,7 +103,7 @@ def start_evenly(model: nn.Module) -> None:
             module.weight.normal_(std=module.embedding_dim**-0.5)
 
 
-def build(width: int, vocab_size: int, seed: int) -> Llama:
+def build_member(width: int, vocab_size: int, seed: int) -> Llama:
     """The untrained member of a width."""
     check_count("seed", seed, low=0)
     torch.manual_seed(1_000_003 * seed + width)
@@ -145,13 +145,13 @@ def train_run(
     seed: int,
     lr: float | None = None,
     final: float = FINAL,
-) -> Run:
+) -> FinishedRun:
     """Train the member of a width on ``tokens`` tokens and measure it; ``lr`` is the rule's unless given."""
-    model = build(width, vocab_size, seed)
+    model = build_member(width, vocab_size, seed)
     rate = learning_rate(width) if lr is None else lr
     model = train_to_end(model, ids, tokens, lr=rate, seed=1_000_003 * seed + width, final=final)
     seen = tokens // (BATCH * CONTEXT) * BATCH * CONTEXT
-    return Run(
+    return FinishedRun(
         width,
         count_parameters(model.config),
         seen,

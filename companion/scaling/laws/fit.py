@@ -20,17 +20,18 @@ import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from companion.validate import check_count, check_number
+from companion.validate import Count, NonNegative, Positive, Range, check_number, checked
 
-__all__ = ["BESIROGLU", "HOFFMANN", "LawFit", "Optimum", "ScalingLaw", "bootstrap", "fit_law", "interval"]
+__all__ = ["BESIROGLU", "HOFFMANN", "LawFit", "Optimum", "ScalingLaw", "bootstrap_laws", "fit_law"]
 
-Numbers = Sequence[float] | Float[Tensor, "points"]
+Values = Sequence[float] | Float[Tensor, "points"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Optimum:
         return self.tokens / self.parameters
 
 
+@checked
 @dataclass(frozen=True)
 class ScalingLaw:
     """The law L(N, D) = E + A / N^alpha + B / D^beta (eq-laws-loss), in nats a token.
@@ -59,30 +61,24 @@ class ScalingLaw:
         beta: how fast that price falls.
     """
 
-    E: float
-    A: float
-    alpha: float
-    B: float
-    beta: float
-
-    def __post_init__(self) -> None:
-        check_number("E", self.E, low=0)
-        for name in ("A", "alpha", "B", "beta"):
-            check_number(name, getattr(self, name), low=0, open_low=True)
+    E: NonNegative
+    A: Positive
+    alpha: Positive
+    B: Positive
+    beta: Positive
 
     def loss(self, parameters: float | Tensor, tokens: float | Tensor) -> float | Tensor:
         """L(N, D), for numbers or for tensors that broadcast."""
         return self.E + self.A / parameters**self.alpha + self.B / tokens**self.beta
 
-    def optimum(self, compute: float, *, per_pair: float = 6.0) -> Optimum:
+    @checked
+    def optimum(self, compute: Positive, *, per_pair: Positive = 6.0) -> Optimum:
         """The best N and D for a compute (eq-laws-frontier).
 
         Args:
             compute: floating-point operations of the whole training.
             per_pair: k, the operations for one parameter and one token; 6 in C = 6 N D.
         """
-        check_number("compute", compute, low=0, open_low=True)
-        check_number("per_pair", per_pair, low=0, open_low=True)
         total, pairs = self.alpha + self.beta, math.log(compute / per_pair)
         log_g = math.log(self.alpha * self.A / (self.beta * self.B)) / total
         n = math.exp(log_g + pairs * self.beta / total)
@@ -126,7 +122,15 @@ class LawFit:
     starts: int
 
 
-def fit_law(parameters: Numbers, tokens: Numbers, losses: Numbers, *, delta: float = 1e-3, starts: int = 12) -> LawFit:
+@checked
+def fit_law(
+    parameters: Values,
+    tokens: Values,
+    losses: Values,
+    *,
+    delta: float = 1e-3,
+    starts: Annotated[int, Range(1, 4500)] = 12,
+) -> LawFit:
     """Fit the law to measured losses (eq-laws-fit).
 
     Args:
@@ -139,16 +143,16 @@ def fit_law(parameters: Numbers, tokens: Numbers, losses: Numbers, *, delta: flo
     Raises:
         ValueError: fewer than five points, numbers that are not positive, or all points of one N or one D.
     """
-    check_count("starts", starts, high=4500)
     return _best_of(_points(parameters, tokens, losses), delta, starts)
 
 
-def bootstrap(
-    parameters: Numbers,
-    tokens: Numbers,
-    losses: Numbers,
+@checked
+def bootstrap_laws(
+    parameters: Values,
+    tokens: Values,
+    losses: Values,
     *,
-    resamples: int,
+    resamples: Count,
     generator: torch.Generator,
     delta: float = 1e-3,
     starts: int = 3,
@@ -161,7 +165,6 @@ def bootstrap(
     Raises:
         ValueError: also if a hundred times as many draws are not enough.
     """
-    check_count("resamples", resamples)
     points = _points(parameters, tokens, losses)
     laws: list[ScalingLaw] = []
     for _ in range(100 * resamples):
@@ -176,17 +179,6 @@ def bootstrap(
     )
 
 
-def interval(values: Sequence[float], share: float = 0.9) -> tuple[float, float]:
-    """The middle ``share`` of the values: from the quantile (1 - share) / 2 to the quantile (1 + share) / 2."""
-    check_number("share", share, low=0, high=1)
-    if len(values) == 0:
-        raise ValueError("values: got none, wanted at least one")
-    low, high = torch.tensor(values, dtype=torch.float64).quantile(
-        torch.tensor([(1 - share) / 2, (1 + share) / 2], dtype=torch.float64)
-    )
-    return float(low), float(high)
-
-
 def predicted_log(
     theta: Float[Tensor, "*batch 5"], points: Float[Tensor, "3 points"]
 ) -> Float[Tensor, "*batch points"]:
@@ -196,7 +188,7 @@ def predicted_log(
     return torch.stack(terms).logsumexp(0)
 
 
-def _points(parameters: Numbers, tokens: Numbers, losses: Numbers) -> Float[Tensor, "3 points"]:
+def _points(parameters: Values, tokens: Values, losses: Values) -> Float[Tensor, "3 points"]:
     """ln N, ln D and ln L, one column for each point."""
     columns = [torch.as_tensor(column, dtype=torch.float64) for column in (parameters, tokens, losses)]
     names = ("parameters", "tokens", "losses")
@@ -212,8 +204,8 @@ def _points(parameters: Numbers, tokens: Numbers, losses: Numbers) -> Float[Tens
     return torch.stack(columns).log()
 
 
-def _best_of(points: Float[Tensor, "3 points"], delta: float, starts: int) -> LawFit:
-    check_number("delta", delta, low=0, open_low=True)
+@checked
+def _best_of(points: Float[Tensor, "3 points"], delta: Positive, starts: int) -> LawFit:
     middle = points.mean(1, keepdim=True)
     centred = torch.cat([points[:2] - middle[:2], points[2:]])
     grid = torch.cartesian_prod(

@@ -63,9 +63,3 @@ def induction_score(
     if not len(reader):
         raise ValueError("ids: got no token that occurs twice, wanted at least one")
     return maps[:, batch, :, reader, last[batch, reader] + 1].mean(0)
-
-
-def repeated(tokens: int, batch: int, vocab_size: int, generator: torch.Generator) -> Int[Tensor, "batch twice"]:
-    """Random tokens, written twice: whoever can copy knows the second half."""
-    once = torch.randint(vocab_size, (batch, tokens), generator=generator)
-    return torch.cat([once, once], dim=1)

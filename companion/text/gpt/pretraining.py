@@ -51,7 +51,7 @@ def llama(vocab_size: int) -> Llama:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class PretrainingRecipe:
     """A model before training and how to train it.
 
     Attributes:
@@ -69,10 +69,10 @@ _PUBLISHED = TrainConfig(
     steps=2_000, batch_size=12, lr=1e-3, warmup=0.05, final_lr=0.1, weight_decay=0.1, betas=(0.9, 0.99), clip=1.0
 )
 
-NANOGPT = Recipe("GPT-2's block, nanoGPT's recipe", gpt, _PUBLISHED)
+NANOGPT = PretrainingRecipe("GPT-2's block, nanoGPT's recipe", gpt, _PUBLISHED)
 _OURS = replace(_PUBLISHED, lr=3e-3, warmup=0.15, final_lr=0.02, weight_decay=0.5)
-CONTROL = Recipe("GPT-2's block, our recipe", gpt_started_wider, _OURS)
-MODERN = Recipe("today's block", llama, replace(_OURS, steps=1_750, batch_size=6))
+CONTROL = PretrainingRecipe("GPT-2's block, our recipe", gpt_started_wider, _OURS)
+MODERN = PretrainingRecipe("today's block", llama, replace(_OURS, steps=1_750, batch_size=6))
 
 
 @dataclass
@@ -95,7 +95,7 @@ class Run:
 
 
 def race(
-    recipes: Sequence[Recipe],
+    recipes: Sequence[PretrainingRecipe],
     ids: Int[Tensor, "tokens"],
     valid: Int[Tensor, "others"],
     vocab_size: int,

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from companion.validate import check_count, check_shapes
+from companion.validate import Count, checked
 
 
 class CausalConv3d(nn.Module):
@@ -32,19 +32,18 @@ class CausalConv3d(nn.Module):
         bias: whether there is one.
     """
 
-    def __init__(self, inputs: int, outputs: int, *, time: int = 3, space: int = 3, bias: bool = True) -> None:
+    @checked
+    def __init__(self, inputs: int, outputs: int, *, time: Count = 3, space: Count = 3, bias: bool = True) -> None:
         super().__init__()
-        check_count("time", time)
-        check_count("space", space)
         if space % 2 == 0:
             raise ValueError(f"space: got {space}, wanted an odd size")
         self.before = time - 1
         self.conv = nn.Conv3d(inputs, outputs, (time, space, space), padding=(0, space // 2, space // 2), bias=bias)
 
+    @checked
     def forward(
-        self, x: Float[Tensor, "n inputs frames height width"]
+        self, x: Float[Tensor, "n inputs={self.conv.in_channels} frames height width"]
     ) -> Float[Tensor, "n outputs frames height width"]:
-        check_shapes(x=(x, f"n {self.conv.in_channels} frames height width"))
         return self.conv(F.pad(x, (0, 0, 0, 0, self.before, 0)))
 
 
@@ -99,22 +98,20 @@ class Conv3dForecaster(nn.Module):
         split: (2+1)D convolutions instead of full ones.
     """
 
-    def __init__(self, width: int = 32, layers: int = 4, fold: int = 2, *, split: bool = False) -> None:
+    @checked
+    def __init__(self, width: Count = 32, layers: Count = 4, fold: Count = 2, *, split: bool = False) -> None:
         super().__init__()
-        for name, value in (("width", width), ("layers", layers), ("fold", fold)):
-            check_count(name, value)
         self.fold = fold
         sizes = [fold * fold + 1, *[width] * layers]
         make = (lambda i, o: SplitConv3d(i, o, width)) if split else CausalConv3d
         self.layers = nn.ModuleList(make(i, o) for i, o in zip(sizes, sizes[1:], strict=False))
         self.out = CausalConv3d(width, fold * fold, time=1, space=1)
 
+    @checked
     def forward(
-        self, films: Float[Tensor, "n 1 given height width"], new: int
+        self, films: Float[Tensor, "n 1 given height width"], new: Count
     ) -> Float[Tensor, "n 1 new height width"]:
         """The next ``new`` frames of films in [-1, 1]."""
-        check_shapes(films=(films, "n 1 given height width"))
-        check_count("new", new)
         folded = F.pixel_unshuffle(films.transpose(1, 2), self.fold).transpose(1, 2)
         empty = folded[:, :, -1:].expand(-1, -1, new, -1, -1)
         x = torch.cat([folded, empty], dim=2)

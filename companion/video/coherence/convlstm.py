@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from companion.validate import check_count, check_shapes
+from companion.validate import Count, checked
 
 State = tuple[Float[Tensor, "n hidden height width"], Float[Tensor, "n hidden height width"]]
 
@@ -31,10 +31,9 @@ class ConvLSTMCell(nn.Module):
         kernel: an odd size; 1 lets each place remember for itself.
     """
 
-    def __init__(self, channels: int, hidden: int, kernel: int = 3) -> None:
+    @checked
+    def __init__(self, channels: Count, hidden: Count, kernel: Count = 3) -> None:
         super().__init__()
-        for name, value in (("channels", channels), ("hidden", hidden), ("kernel", kernel)):
-            check_count(name, value)
         if kernel % 2 == 0:
             raise ValueError(f"kernel: got {kernel}, wanted an odd size, so that a place is the middle of what it sees")
         self.channels, self.hidden = channels, hidden
@@ -42,9 +41,9 @@ class ConvLSTMCell(nn.Module):
         with torch.no_grad():
             self.gates.bias[hidden : 2 * hidden] += 1.0
 
-    def forward(self, x: Float[Tensor, "n channels height width"], state: State | None = None) -> State:
+    @checked
+    def forward(self, x: Float[Tensor, "n {self.channels} height width"], state: State | None = None) -> State:
         """The new h and c; without a state, both begin as zeros."""
-        check_shapes(x=(x, f"n {self.channels} height width"))
         if state is None:
             zeros = x.new_zeros(len(x), self.hidden, *x.shape[2:])
             state = (zeros, zeros)
@@ -66,20 +65,19 @@ class ConvLSTMForecaster(nn.Module):
         fold: pixels along a folded square's side.
     """
 
-    def __init__(self, hidden: int = 32, kernel: int = 3, fold: int = 2) -> None:
+    @checked
+    def __init__(self, hidden: int = 32, kernel: int = 3, fold: Count = 2) -> None:
         super().__init__()
-        check_count("fold", fold)
         self.fold = fold
         self.first = ConvLSTMCell(fold * fold, hidden, kernel)
         self.second = ConvLSTMCell(hidden, hidden, kernel)
         self.out = nn.Conv2d(2 * hidden, fold * fold, 1)
 
+    @checked
     def forward(
-        self, films: Float[Tensor, "n 1 given height width"], new: int
+        self, films: Float[Tensor, "n 1 given height width"], new: Count
     ) -> Float[Tensor, "n 1 new height width"]:
         """The next ``new`` frames of films in [-1, 1]."""
-        check_shapes(films=(films, "n 1 given height width"))
-        check_count("new", new)
         one = two = None
         given, made = films.shape[2], []
         for step in range(given + new - 1):

@@ -2,7 +2,7 @@
 
 import torch
 
-from companion.code.codex.completion import complete, fill_in, first_block
+from companion.code.codex.completion import complete, first_block, infill
 from companion.code.codex.fim import SPECIAL, question
 from companion.code.codex.sampling import mean_log_probs
 from companion.data import more_itertools, standard_library
@@ -34,7 +34,7 @@ def test_completes_and_fills_in_and_stops_before_its_signs() -> None:
     assert greedy == complete(model, bpe, prompt, new_tokens=12) and "<|" not in greedy[0]
     drawn = complete(model, bpe, prompt, samples=3, new_tokens=12, generator=torch.Generator().manual_seed(0))
     assert len(drawn) == 3 and len(set(drawn)) > 1
-    [middle] = fill_in(model, bpe, "def f(self, x):\n    ", "\n    return y\n", new_tokens=12)
+    [middle] = infill(model, bpe, "def f(self, x):\n    ", "\n    return y\n", new_tokens=12)
     assert "<|" not in middle
 
 

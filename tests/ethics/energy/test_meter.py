@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from companion.data.energy_mix import grid
+from companion.data.energy_mix import national_grid
 from companion.ethics.energy.meter import Counter, Energy, Meter, counters
-from companion.scaling.flops import count_flops, six_nd
+from companion.metrics.flops import count_flops
+from companion.scaling.flops import six_nd
 from companion.text.llama import Llama, LlamaConfig
 
 
@@ -35,7 +36,7 @@ def test_parity_with_codecarbons_units_and_grid() -> None:
     assert mine.kwh == pytest.approx(theirs.kWh, rel=1e-9)
     place = GeoMetadata(country_iso_code="DEU", country_name="Germany", region=None)
     kilograms = Emissions(DataSource()).get_private_infra_emissions(theirs, place)
-    assert mine.grams(grid("DEU").grams_per_kwh) == pytest.approx(1000 * kilograms, rel=1e-6)
+    assert mine.grams(national_grid("DEU").grams_per_kwh) == pytest.approx(1000 * kilograms, rel=1e-6)
 
 
 def test_six_nd_against_the_counted_operations() -> None:
@@ -43,7 +44,7 @@ def test_six_nd_against_the_counted_operations() -> None:
     config = LlamaConfig(vocab_size=64, context=16, width=96, layers=3, heads=4, kv_heads=2, hidden=256)
     model = Llama(config)
     ids = torch.randint(64, (2, 16), generator=torch.Generator().manual_seed(0))
-    counted = count_flops(model, ids, backward=True)
+    counted = count_flops(lambda: model(ids).sum().backward())
     rule = six_nd(sum(p.numel() for p in model.parameters()), ids.numel())
     assert 0.96 < rule / counted < 0.99
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from companion.data.energy_mix import grid
+from companion.data.energy_mix import national_grid
 from companion.ethics.energy.published import TASKS, TRAININGS
 
 
@@ -27,4 +27,4 @@ def test_blooms_published_numbers_agree() -> None:
     """1,082,990 hours at 400 watts are the published energy; the implied grid is France's."""
     bloom = TRAININGS[1]
     assert bloom.energy.kwh == pytest.approx(1_082_990 * 0.4, rel=1e-5)
-    assert bloom.grams_per_kwh == pytest.approx(grid("FRA").grams_per_kwh, rel=0.05)
+    assert bloom.grams_per_kwh == pytest.approx(national_grid("FRA").grams_per_kwh, rel=0.05)

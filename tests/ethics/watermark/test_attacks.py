@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from companion.ethics.watermark.attacks import crop, mix, redraw, substitute, surviving
+from companion.ethics.watermark.attacks import crop, redraw, splice, substitute, surviving
 from companion.ethics.watermark.green_lists import GreenLists, Watermark, detect
 from tests.conftest import gen, rejects
 
@@ -69,7 +69,7 @@ def test_crop_is_a_passage():
 
 def test_mix_puts_passages_where_they_stood():
     other = TEXT + 1000
-    got = mix(TEXT, other, 0.4, 30, gen())
+    got = splice(TEXT, other, 0.4, 30, gen())
     foreign = got >= 1000
     assert torch.equal(torch.where(foreign, got - 1000, got), TEXT)
     assert all(len(set(block.tolist())) == 1 for text in foreign for block in text[:390].view(13, 30))
@@ -108,8 +108,8 @@ def test_bad_input():
     with rejects("length"):
         crop(TEXT, 401, gen())
     with rejects("passage"):
-        mix(TEXT, TEXT, 0.5, 0, gen())
+        splice(TEXT, TEXT, 0.5, 0, gen())
     with rejects("other"):
-        mix(TEXT, TEXT[:, :5], 0.5, 2, gen())
+        splice(TEXT, TEXT[:, :5], 0.5, 2, gen())
     with rejects("context"):
         redraw(TEXT.repeat(1, 2), 0.5, Successor(), gen())

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from companion.data.points import Mixture, ring
+from companion.data.points import GaussianMixture, ring
 from companion.foundations.losses.score_matching import (
     ScoreMLP,
     annealed_langevin,
@@ -12,7 +12,6 @@ from companion.foundations.losses.score_matching import (
     geometric_sigmas,
     langevin,
     random_sigmas,
-    score_matching_floor,
     score_matching_loss,
 )
 from companion.metrics.modes import mode_report
@@ -24,7 +23,7 @@ def gaussian_score(mean: float, sd: float):
     return lambda x, sigma: (mean - x) / (sd**2 + sigma[:, None] ** 2)
 
 
-def exact(law: Mixture):
+def exact(law: GaussianMixture):
     return lambda x, sigma: law.smoothed(float(sigma[0])).score(x)
 
 
@@ -76,8 +75,7 @@ def test_the_loss_of_the_exact_score_is_the_floor_not_zero():
         loss = score_matching_loss(
             gaussian_score(0.0, 0.5), x, torch.full((len(x),), sigma), torch.Generator().manual_seed(1)
         )
-        assert math.isclose(float(loss), score_matching_floor(2, 0.5, sigma), rel_tol=0.02)
-    assert score_matching_floor(3, 0.5, 0.5) == 1.5
+        assert math.isclose(float(loss), 2 * 0.5**2 / (0.5**2 + sigma**2), rel_tol=0.02)  # d · sd² / (sd² + σ²)
 
 
 def test_tweedie_is_the_posterior_mean():
@@ -172,7 +170,10 @@ def test_bad_input():
     for call, pattern in [
         (lambda: score_matching_loss(score, x, torch.ones(2), generator), "sigma: got shape"),
         (lambda: score_matching_loss(score, x[:0], sigma[:0], generator), "x: got shape"),
-        (lambda: score_matching_loss(score, x, torch.zeros(3), generator), "sigma: got 0"),
+        (
+            lambda: score_matching_loss(score, x, torch.zeros(3), generator),
+            "sigma: got values from 0 to 0, wanted .* above 0",
+        ),
         (lambda: score_matching_loss(lambda x, s: x[:, :1], x, sigma, generator), "predicted: got shape"),
         (lambda: geometric_sigmas(0.1, 0.2, 3), "high: got 0.1"),
         (lambda: geometric_sigmas(1.0, 0.2, 1), "levels: got 1"),
@@ -182,7 +183,6 @@ def test_bad_input():
         (lambda: langevin(score, x, 0.1, 0.1, 0, generator), "steps: got 0"),
         (lambda: langevin(score, x * float("nan"), 0.1, 0.1, 1, generator), "x: got 6 values"),
         (lambda: annealed_langevin(score, x, torch.tensor([0.1, 0.2]), generator=generator), "sigmas: got"),
-        (lambda: score_matching_floor(0, 1.0, 1.0), "dims: got 0"),
     ]:
         with rejects(pattern):
             call()

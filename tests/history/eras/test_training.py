@@ -3,14 +3,12 @@
 import pytest
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from companion.data import digits
 from companion.foundations.elbo import evaluate
 from companion.history.eras import training as eras
 from companion.history.eras.digits import as_bits, shrink
 from companion.history.eras.training import (
-    count_flops,
     gan_players,
     steps_for,
     train_diffusion,
@@ -18,6 +16,7 @@ from companion.history.eras.training import (
     train_gpt,
     train_vae,
 )
+from companion.metrics.flops import count_flops
 from tests.conftest import rejects
 
 TRAINERS = {"VAE": train_vae, "GAN": train_gan_era, "GPT": train_gpt, "Diffusion": train_diffusion}
@@ -26,28 +25,6 @@ TRAINERS = {"VAE": train_vae, "GAN": train_gan_era, "GPT": train_gpt, "Diffusion
 @pytest.fixture(scope="module")
 def images():
     return shrink(digits("train", limit=600).images)
-
-
-def test_a_linear_layer_costs_six_operations_for_each_weight_and_example():
-    layer, x = nn.Linear(7, 5, bias=False), torch.randn(3, 7, requires_grad=True)
-    assert count_flops(lambda: layer(x)) == 2 * 3 * 7 * 5
-    assert count_flops(lambda: layer(x).sum().backward()) == 6 * 3 * 7 * 5
-
-
-def test_the_count_is_that_of_pytorchs_own_counter():
-    torch.manual_seed(0)
-    for net, x in (
-        (nn.Conv2d(2, 5, 3, padding=1), torch.randn(3, 2, 6, 4)),
-        (eras.PixelGPT(eras.PixelGPTConfig()), None),
-    ):
-        inputs = (torch.ones(2, 49, dtype=torch.long),) if x is None else (x,)
-        with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-            with FlopCounterMode(display=False) as theirs:
-                net(*inputs).square().sum().backward()
-        assert (
-            count_flops(lambda net=net, inputs=inputs: net(*inputs).square().sum().backward())
-            == theirs.get_total_flops()
-        )
 
 
 def test_the_penalty_of_r1_is_counted_too(images):

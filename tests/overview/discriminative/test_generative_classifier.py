@@ -100,7 +100,7 @@ def test_bad_input() -> None:
         fit_gaussians(x[:0], y[:0], 3, pool=0, shrinkage=0.1)
     with rejects("NaN"):
         fit_gaussians(torch.full_like(x, torch.nan), y, 3, pool=0, shrinkage=0.1)
-    with rejects("integer class"):
+    with rejects("y: got torch.float64, wanted a tensor of integers"):
         fit_gaussians(x, y.double(), 3, pool=0, shrinkage=0.1)
     with rejects("do not vary"):
         fit_gaussians(torch.ones_like(x), y, 3, pool=0, shrinkage=0.1)

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from companion.language.scoring import mean_nats
-from companion.scaling.flops import count_flops, training_flops
+from companion.metrics.flops import count_flops
+from companion.scaling.flops import training_flops
 from companion.scaling.laws import family
 from companion.scaling.laws.family import (
-    build,
+    build_member,
     family_config,
     learning_rate,
     start_evenly,
@@ -37,9 +38,9 @@ class TestTruth:
     def test_recorded_compute_is_torchs_own_count(self) -> None:
         run = train_run(8, 1024, TEXT, TEXT[:200], vocab_size=5, seed=0)
         ids = torch.zeros(1, family.CONTEXT, dtype=torch.long)
-        counted = count_flops(build(8, 5, 0), ids, backward=True) / family.CONTEXT
+        counted = count_flops(lambda: build_member(8, 5, 0)(ids).sum().backward()) / family.CONTEXT
         assert run.compute == counted * run.tokens
-        assert run.parameters == sum(p.numel() for p in build(8, 5, 1).parameters())
+        assert run.parameters == sum(p.numel() for p in build_member(8, 5, 1).parameters())
         assert run.tokens == 1024
 
     @pytest.mark.parametrize("gated", [False, True])
@@ -58,7 +59,7 @@ class TestTruth:
         assert model.tokens.weight.square().sum(1).mean().item() == pytest.approx(1, abs=0.05)
 
     def test_token_table_stays_tied(self) -> None:
-        model = build(16, 31, 0)
+        model = build_member(16, 31, 0)
         assert model.out.weight is model.tokens.weight
 
     def test_learning_rate_falls_with_the_width(self) -> None:
@@ -80,7 +81,7 @@ class TestDependence:
 def test_schedule_ends_with_the_run() -> None:
     """A rate that never falls leaves the weights trembling; the same tokens under a schedule that ends give a lower loss."""
     planned, cut = (
-        mean_nats(train_to_end(build(8, 5, 3), TEXT, 150 * 512, lr=0.15, seed=4, final=final), TEXT[:3000])
+        mean_nats(train_to_end(build_member(8, 5, 3), TEXT, 150 * 512, lr=0.15, seed=4, final=final), TEXT[:3000])
         for final in (family.FINAL, 1.0)
     )
     assert planned < cut - 0.004
@@ -98,4 +99,4 @@ def test_rejects() -> None:
     with rejects("compute"):
         tokens_for(0.0, family_config(8, 79))
     with rejects("tokens"):
-        train_to_end(build(8, 5, 0), TEXT, 100, lr=0.01, seed=0)
+        train_to_end(build_member(8, 5, 0), TEXT, 100, lr=0.01, seed=0)

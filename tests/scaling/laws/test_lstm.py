@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from companion.language.scoring import mean_nats
+from companion.metrics.flops import count_flops
 from companion.nn.kv_cache import KVCache
-from companion.scaling.flops import count_flops
 from companion.scaling.laws.family import train_to_end
 from companion.scaling.laws.lstm import LSTM, LSTMConfig, lstm_flops
 from tests.conftest import rejects
@@ -60,7 +60,7 @@ def test_gates_are_those_of_the_docstring() -> None:
 @pytest.mark.parametrize("config", [CONFIG, LSTMConfig(17, 64, 10, 1), LSTMConfig(5, 64, 12, 3)])
 def test_operations_are_torchs_count(config: LSTMConfig) -> None:
     ids = torch.randint(config.vocab_size, (2, 7))
-    assert count_flops(Unrolled(LSTM(config)), ids) == 2 * 7 * lstm_flops(config)
+    assert count_flops(lambda: Unrolled(LSTM(config))(ids)) == 2 * 7 * lstm_flops(config)
 
 
 def test_never_sees_the_future() -> None:

@@ -7,7 +7,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from companion.text.gpt import GPT
-from companion.text.gpt.attention_maps import attention_maps, induction_score, previous_score, repeated
+from companion.text.gpt.attention_maps import attention_maps, induction_score, previous_score
 from companion.text.llama import Llama, LlamaConfig
 from tests.published import published
 
@@ -51,9 +51,6 @@ def test_the_latest_of_several_places_counts() -> None:
     assert float(induction_score(maps, ids)) == 1.0
 
 
-def test_repeated_and_what_is_refused() -> None:
-    ids = repeated(7, 3, 50, torch.Generator().manual_seed(0))
-    assert ids.shape == (3, 14)
-    assert torch.equal(ids[:, :7], ids[:, 7:])
+def test_tokens_that_do_not_recur_are_refused() -> None:
     with pytest.raises(ValueError, match="occurs twice"):
         induction_score(torch.zeros(1, 1, 1, 3, 3), torch.tensor([[1, 2, 3]]))
