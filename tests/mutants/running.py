@@ -53,15 +53,17 @@ class BaselineFailed(RuntimeError):
 
 
 def files_that_test(module: str) -> list[str]:
-    """The file of the module's name and those of its folder that import it; else all that import it; else its folder's."""
-    own = Path("tests", *Path(module).parts[1:-1], f"test_{Path(module).stem}.py")
-    if Path(module).name == "__init__.py":
-        own = Path("tests", *Path(module).parts[1:-1], f"test_{Path(module).parts[-2]}.py")
+    """The files of the module's and of its package's name, and those of its folder that import it.
+
+    Where there are none: all that import it, or else all of its folder.
+    """
+    *folder, stem = Path("tests", *Path(module).parts[1:]).with_suffix("").parts
+    package = Path(*folder[:-1], f"test_{folder[-1]}.py")
+    own = [package] if stem == "__init__" else [Path(*folder, f"test_{stem}.py"), package]
     texts = _test_files(ROOT)
     importers = [path for path, text in texts.items() if _imports(text, module)]
-    near = [path for path in importers if path.parent == own.parent and path != own]
-    files = ([own] if own in texts else []) + near
-    return [path.as_posix() for path in files or importers or (path for path in texts if path.parent == own.parent)]
+    files = [path for path in texts if path in own or (path in importers and path.parent == Path(*folder))]
+    return [path.as_posix() for path in files or importers or (p for p in texts if p.parent == Path(*folder))]
 
 
 @cache
