@@ -1,4 +1,4 @@
-"""Qwen2.5-Coder: the block of Llama with biases on queries, keys and values, and signs for files and repositories.
+"""Qwen2.5-Coder: the block of Llama with biases on queries, keys and values, and tokens for files and repositories.
 
     q = W_q x + b_q,  k = W_k x + b_k,  v = W_v x + b_v,  and no other bias                   (eq-code-qwen)
 
@@ -7,18 +7,16 @@ queries, rotary positions, gated MLP and RMS norm as in `companion.text.llama`. 
 format, so this code runs the published weights. Departure: what the published configuration can switch on and the coder models
 do not use, windows of attention and rescaled rotary frequencies, is refused, not guessed.
 
-The signs at the cursor are those of the report: prefix first, then suffix (the order called PSM); for a repository the
+The tokens at the cursor are those of the report: prefix first, then suffix (the order called PSM); for a repository the
 other files come before, each behind its name.
 """
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
+from typing import ClassVar
 
-from safetensors.torch import load_file
-from torch import Tensor, nn
-
-from companion.text.llama import Llama, LlamaConfig, from_published
+from companion.nn.published import HARMLESS, Fields
+from companion.text.llama import Llama, LlamaConfig
 
 
 class Qwen(Llama):
@@ -28,57 +26,23 @@ class Qwen(Llama):
         config: the sizes.
     """
 
+    published: ClassVar[Fields] = Fields(
+        kind=("model_type", "qwen2"),
+        read=Llama.published.read | {"max_position_embeddings": 32_768, "num_key_value_heads": 32, "layer_types": None},
+        fixed={
+            "hidden_act": ("silu", "swish"),
+            "use_sliding_window": (False,),
+            "use_mrope": (False,),
+            "is_encoder_decoder": (False,),
+            "per_layer_config": (None,),
+            "pruned_heads": (None, {}),
+        },
+        # Without use_sliding_window, its width and its layers say nothing.
+        harmless=HARMLESS | {"attention_dropout", "sliding_window", "max_window_layers"},
+    )
+
     def __init__(self, config: LlamaConfig) -> None:
-        super().__init__(config)
-        for block in self.blocks:
-            for name in ("q", "k", "v"):
-                old = getattr(block.attention, name)
-                new = nn.Linear(old.in_features, old.out_features)
-                nn.init.normal_(new.weight, std=0.02)
-                nn.init.zeros_(new.bias)
-                setattr(block.attention, name, new)
-
-    @classmethod
-    def from_pretrained(cls, folder: str | Path) -> "Qwen":
-        """Read a Qwen2 or Qwen2.5 in the published format from a folder with ``config.json`` and ``model.safetensors``.
-
-        Raises:
-            FileNotFoundError: one of the two files is not there.
-            ValueError: another kind of model, windows of attention, rescaled frequencies, or weights that do not fit.
-        """
-        folder = Path(folder)
-        about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        rope = about.get("rope_parameters") or about.get("rope_scaling") or {}
-        kind = about.get("model_type"), rope.get("rope_type", "default"), bool(about.get("use_sliding_window"))
-        if kind != ("qwen2", "default", False):
-            raise ValueError(f"{folder}: got {kind}, wanted ('qwen2', 'default', False): kind, rotary type, windows")
-        config = LlamaConfig(
-            vocab_size=about["vocab_size"],
-            context=about["max_position_embeddings"],
-            width=about["hidden_size"],
-            layers=about["num_hidden_layers"],
-            heads=about["num_attention_heads"],
-            kv_heads=about["num_key_value_heads"],
-            hidden=about["intermediate_size"],
-            rope_base=rope.get("rope_theta") or about.get("rope_theta") or 10_000.0,
-            norm_eps=about["rms_norm_eps"],
-            tied=about.get("tie_word_embeddings", False),
-        )
-        model, published = cls(config), load_file(folder / "model.safetensors")
-        ours = from_published(published, config, str(folder)) | _biases(published, config, str(folder))
-        model.load_state_dict(ours)
-        return model.eval()
-
-
-def _biases(published: Mapping[str, Tensor], config: LlamaConfig, where: str) -> dict[str, Tensor]:
-    try:
-        return {
-            f"blocks.{i}.attention.{name}.bias": published[f"model.layers.{i}.self_attn.{name}_proj.bias"]
-            for i in range(config.layers)
-            for name in ("q", "k", "v")
-        }
-    except KeyError as missing:
-        raise ValueError(f"{where}: got weights without {missing}, wanted those of a Qwen2") from missing
+        super().__init__(replace(config, qkv_bias=True))
 
 
 def file_prompt(prefix: str, suffix: str) -> str:

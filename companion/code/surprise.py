@@ -1,4 +1,4 @@
-"""Where a model of code is surprised: the price of each token, of each line, of a whole program.
+"""Where a model of code is surprised: the negative log-likelihood of each token, of each line, of a whole program.
 
     s_t = -log p(x_t | x_1 … x_{t-1})                                                         (eq-code-surprise)
 
@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from companion.code.codex.fim import END
+from companion.language.scoring import token_log_probs
 from companion.language.tokenizers import ByteLevelBPE
 from companion.training import evaluating
 
@@ -30,8 +31,7 @@ def token_surprise(model: nn.Module, bpe: ByteLevelBPE, source: str) -> tuple[li
         raise ValueError(f"source: got {len(ids)} tokens, wanted 1 to {model.config.context}")
     row = torch.tensor([[bpe.special[END], *ids]])
     with evaluating(model):
-        log_probs = model(row[:, :-1])[0].log_softmax(-1)
-    return ids, -log_probs.gather(1, row[0, 1:, None])[:, 0]
+        return ids, -token_log_probs(model, row)[0]
 
 
 def total_surprise(model: nn.Module, bpe: ByteLevelBPE, source: str) -> float:
@@ -41,12 +41,12 @@ def total_surprise(model: nn.Module, bpe: ByteLevelBPE, source: str) -> float:
 
 def line_surprise(model: nn.Module, bpe: ByteLevelBPE, source: str) -> Float[Tensor, "lines"]:
     """The largest surprise in each line; a token belongs to the line in which its last character that is no blank stands."""
-    ids, prices = token_surprise(model, bpe, source)
+    ids, surprises = token_surprise(model, bpe, source)
     found, line = torch.zeros(source.count("\n") + 1), 0
-    for token, price in zip(ids, prices.tolist(), strict=True):
+    for token, surprise in zip(ids, surprises.tolist(), strict=True):
         text = bpe.decode([token])
         if text.strip():  # blanks and line ends say where a statement ends, not what it does
             place = line + text.rstrip().count("\n")
-            found[place] = max(float(found[place]), price)
+            found[place] = max(float(found[place]), surprise)
         line += text.count("\n")
     return found

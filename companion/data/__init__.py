@@ -8,7 +8,7 @@ from companion.data.carriers import CorruptFile, MissingCarrier
 from companion.data.code import CodeSet, CodeTask, TaskSet, human_eval, more_itertools, standard_library
 from companion.data.dates import LANGUAGES, DateSet, dates, write_date
 from companion.data.digits import digits, small_digits
-from companion.data.points import GaussianMixture, PointSet, checkerboard, grid, moons, ring
+from companion.data.points import GaussianMixture, PointSet, grid, moons, ring
 from companion.data.sets import AudioSet, DataSet, ImageSet, PairSet, TextSet, to_display, to_model
 from companion.data.speech import spoken_digits
 from companion.data.text import shakespeare
@@ -31,7 +31,6 @@ __all__ = [
     "MissingCarrier",
     "GaussianMixture",
     "PointSet",
-    "checkerboard",
     "grid",
     "moons",
     "ring",

@@ -1,4 +1,4 @@
-"""Pictures turned, scaled, slanted and shifted a little: more data out of few.
+"""Data augmentation by random affine maps: pictures turned, scaled, slanted and shifted a little.
 
 Affine distortions, as Simard, Steinkraus & Platt, "Best Practices for Convolutional Neural Networks Applied to Visual Document
 Analysis", 2003, used on the same digits: without them a network learns a few thousand by heart.

@@ -1,4 +1,4 @@
-"""What a kilowatt-hour of electricity emits in each country, from the table that the package ``codecarbon`` carries.
+"""The carbon intensity of electricity in each country, from the table that the package ``codecarbon`` carries (MIT licence).
 
 The numbers are grams of carbon dioxide equivalents for a kilowatt-hour generated, a mean over a year, most of 2022 or 2023.
 A mean hides hours and regions; what a further kilowatt-hour causes (the marginal plant) can be far from it. The table goes
@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 
 from companion.data.carriers import carrier_file
-
-LICENSE = "MIT"
-SOURCE = "codecarbon's global_energy_mix.json, after Our World in Data and Ember"
 
 
 @dataclass(frozen=True)

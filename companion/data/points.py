@@ -1,7 +1,7 @@
-"""Points in the plane whose law is known: what each loss makes a model do can be seen, and measured exactly.
+"""Toy distributions in the plane: what each loss makes a model do can be seen, and measured exactly where the law is known.
 
-`ring` and `grid` are mixtures of round Gaussians with a known density and score (`PointSet.density`); `moons` and
-`checkerboard` have other shapes and no density here. All are generated, so `PointSet.draw` gives as many fresh points as
+`ring` and `grid` are mixtures of round Gaussians with a known density and score (`PointSet.density`); `moons` have another
+shape and no density here. All are generated, so `PointSet.draw` gives as many fresh points as
 a training loop asks for.
 
 Source: the ring of 8 and the grid of 25 Gaussians as tests of generative models: Srivastava et al., VEEGAN,
@@ -12,7 +12,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
 
 import torch
 from jaxtyping import Float, Int
@@ -25,7 +24,6 @@ from companion.validate import (
     Finite,
     NonNegative,
     Positive,
-    Range,
     check_choice,
     checked,
 )
@@ -92,7 +90,7 @@ class PointSet(DataSet):
 
     Attributes:
         points: float32, shape (n, 2).
-        labels: which part of the law (Gaussian, moon, square) each point came from, int64, shape (n).
+        labels: which part of the law (Gaussian, moon) each point came from, int64, shape (n).
         sample: ``sample(n, generator)``, fresh points of shape (n, 2) and their labels.
         density: the exact law, where there is a closed form for it; None otherwise.
     """
@@ -166,19 +164,6 @@ def moons(split: str = "train", *, noise: NonNegative = 0.1) -> PointSet:
         return points + noise * torch.randn(n, 2, generator=generator), labels
 
     return _point_set("moons", split, sample, None)
-
-
-@checked
-def checkerboard(split: str = "train", *, side: Annotated[int, Range(2)] = 4) -> PointSet:
-    """The black squares of a ``side`` × ``side`` board over [-2, 2]², uniformly filled: sharp edges, no score."""
-    cells = torch.tensor([(i, j) for i in range(side) for j in range(side) if (i + j) % 2 == 0])
-
-    @checked
-    def sample(n: Count, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        labels = torch.randint(len(cells), (n,), generator=generator)
-        return (cells[labels] + torch.rand(n, 2, generator=generator)) * (4 / side) - 2, labels
-
-    return _point_set("checkerboard", split, sample, None)
 
 
 def _mixture_set(name: str, split: str, means: Tensor, sd: float) -> PointSet:

@@ -1,4 +1,4 @@
-"""What a loader returns: the examples, and with them where they come from and what one may do with them."""
+"""Data set classes, which loaders return: the examples, where they come from and what one may do with them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

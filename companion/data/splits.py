@@ -1,4 +1,4 @@
-"""Train, validation and test: which example belongs where, the same in every lesson.
+"""The split into training, validation and test data: which example belongs where, the same in every lesson.
 
 The split never depends on a lesson's seed, or two lessons would test on each other's training data.
 """

@@ -1,4 +1,4 @@
-r"""Telling generated images from real ones, and what an alarm is worth.
+r"""Detectors of generated images, and the predictive value of their alarms.
 
 A detector gives each image a score; how well scores separate is `companion.metrics.roc`. Two things decide whether that is
 of any use, and both stand here.

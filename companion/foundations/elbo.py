@@ -1,4 +1,4 @@
-"""The objective of a variational autoencoder: the evidence lower bound, its tighter cousin, and what to look at.
+"""The evidence lower bound, objective of a variational autoencoder; the importance-weighted bound; active units.
 
 Sources: Kingma & Welling, arXiv:1312.6114; the importance-weighted bound and active units: Burda, Grosse &
 Salakhutdinov, arXiv:1509.00519; free bits: Kingma et al., arXiv:1606.04934. Taught in the lesson ``latent_space``:

@@ -21,6 +21,8 @@ from torch.nn import functional as F
 
 from companion.language.generation import generate
 from companion.language.processors import Temperature
+from companion.language.scoring import token_log_probs
+from companion.nn.patch_codes import from_patch_codes, to_patch_codes
 from companion.training import evaluating
 from companion.validate import check_float, check_labels, check_number, check_shapes
 
@@ -36,18 +38,14 @@ def to_codes(images: Float[Tensor, "n 1 28 28"]) -> Int[Tensor, "n 36"]:
     """Digits in [-1, 1] as patch codes: the middle 24×24, halved, in black and white, four pixels a number."""
     check_shapes(images=(images, "n 1 28 28"))
     check_float(images=images)
-    bits = F.avg_pool2d(images[:, :, 2:-2, 2:-2], 2) > 0
-    patches = F.unfold(bits.float(), PATCH, stride=PATCH)  # (n, 4, 36), places from top left to bottom right
-    powers = 2 ** torch.arange(PATCH * PATCH, device=images.device)
-    return (patches.long() * powers[:, None]).sum(1)
+    small = F.avg_pool2d(images[:, :, 2:-2, 2:-2], 2)
+    return to_patch_codes(torch.where(small > 0, 1.0, -1.0), PATCH)
 
 
 def to_images(codes: Int[Tensor, "n 36"]) -> Float[Tensor, "n 1 28 28"]:
     """The pictures that codes stand for, each small pixel as a square of four."""
     check_shapes(codes=(codes, f"n {PLACES}"))
-    check_labels("codes", codes, CODES)
-    bits = codes[:, None] >> torch.arange(PATCH * PATCH, device=codes.device)[:, None] & 1
-    small = F.fold(bits.float() * 2 - 1, (SIDE, SIDE), PATCH, stride=PATCH)
+    small = from_patch_codes(codes, SIDE // PATCH, PATCH)
     return F.pad(F.interpolate(small, scale_factor=2.0), (2, 2, 2, 2), value=-1.0)
 
 
@@ -68,7 +66,7 @@ def unified_loss(
     """Nats a token (eq-unified-loss), for codes and labels; a coin decides for each whether it is drawn or read."""
     codes, labels = batch
     ids = rows(codes, labels, torch.rand(len(codes), generator=generator) < 0.5)
-    nats = F.cross_entropy(model(ids[:, :-1]).transpose(1, 2), ids[:, 1:], reduction="none")
+    nats = -token_log_probs(model, ids)
     weight = torch.where(ids[:, 1:] < len(WORDS), word_weight, 1.0)
     return (weight * nats).sum() / weight.sum()
 
@@ -85,8 +83,7 @@ def likelihood(model: nn.Module, codes: Int[Tensor, "n 36"], labels: Int[Tensor,
     """log p(picture | word) in nats, by the drawing direction: what the model would have had to draw."""
     ids = rows(codes, labels, torch.ones_like(labels, dtype=torch.bool))
     with evaluating(model):
-        log_p = model(ids[:, :-1]).log_softmax(-1)
-    return log_p.gather(2, ids[:, 1:, None])[:, 1:, 0].sum(1)
+        return token_log_probs(model, ids)[:, 1:].sum(1)
 
 
 def draw(

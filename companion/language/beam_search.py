@@ -11,16 +11,17 @@ lowers the sum; with α = 1 the score is the mean. If B is at least the number o
 Sources: Lowerre, "The HARPY speech recognition system", 1976; Graves, arXiv:1211.3711; Wu et al., arXiv:1609.08144, section 7
 (whose penalty is ((5 + n) / 6)^α). The search stops early only when no open beam can beat the worst of B finished ones.
 
-The model reads each beam anew at each step: a cache would have to be reordered along with the beams.
+Each step reads one token of each beam: the states of the beams that go on are selected along with them. Only where a text
+outgrows the model's context are its last tokens read anew, at each step.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
+from companion.language.contract import precise
 from companion.training import evaluating
 from companion.validate import check_count, check_number, check_shapes
 
@@ -41,7 +42,7 @@ class Hypothesis:
 
 
 def beam_search(
-    model: nn.Module | Callable[[Tensor], Tensor],
+    model: nn.Module,
     input_ids: Int[Tensor, "1 n"],
     new_tokens: int,
     *,
@@ -52,8 +53,7 @@ def beam_search(
     """The best continuations of a prompt, the best first, at most ``beams`` of them.
 
     Args:
-        model: gives logits of shape (batch, n, vocabulary) for token numbers of shape (batch, n). If it has a
-            ``config.context``, it is given no more than that many of the last tokens.
+        model: a `companion.language.contract.LanguageModel`; its mode is restored.
         input_ids: the prompt, shape (1, n).
         new_tokens: the most tokens to add.
         beams: how many continuations are followed, B.
@@ -67,31 +67,24 @@ def beam_search(
     check_count("new_tokens", new_tokens)
     check_count("beams", beams)
     check_number("length_penalty", length_penalty)
-    context = model.config.context if hasattr(model, "config") else None
-    if not isinstance(model, nn.Module):
-        return _search(model, input_ids, new_tokens, beams, length_penalty, stop_token, context)
     with evaluating(model):
-        return _search(model, input_ids, new_tokens, beams, length_penalty, stop_token, context)
+        return _search(model, input_ids, new_tokens, beams, length_penalty, stop_token)
 
 
 def _search(
-    model: Callable[[Tensor], Tensor],
-    input_ids: Tensor,
-    new_tokens: int,
-    beams: int,
-    alpha: float,
-    stop_token: int | None,
-    context: int | None,
+    model: nn.Module, input_ids: Tensor, new_tokens: int, beams: int, alpha: float, stop_token: int | None
 ) -> list[Hypothesis]:
-    open_ids, open_scores = input_ids, torch.zeros(1)
+    context = model.config.context
+    open_ids, open_scores = input_ids, torch.zeros(1, device=input_ids.device)
+    unread, state = open_ids[:, -context:], model.new_state(1)
     finished: list[Hypothesis] = []
     for n in range(1, new_tokens + 1):
-        seen = open_ids if context is None else open_ids[:, -context:]
-        log_p = model(seen)[:, -1].float().log_softmax(-1)
+        log_p = precise(model(unread, state)[:, -1]).log_softmax(-1)
         vocab = log_p.shape[-1]
         # Twice the beams, because up to half of the best may end here; only the first B of them may finish.
         scores, places = (open_scores[:, None] + log_p).flatten().topk(min(2 * beams, log_p.numel()))
-        ids = torch.cat([open_ids[places // vocab], (places % vocab)[:, None]], dim=1)
+        parents = places // vocab
+        ids = torch.cat([open_ids[parents], (places % vocab)[:, None]], dim=1)
         ends = torch.full_like(places, n == new_tokens, dtype=torch.bool)
         if stop_token is not None:
             ends |= ids[:, -1] == stop_token
@@ -105,4 +98,8 @@ def _search(
         longest = new_tokens if alpha > 0 else n + 1  # where the best open beam's score would be highest
         if len(finished) == beams and float(open_scores[0]) / longest**alpha <= finished[-1].score:
             break
+        if state.length < context:
+            unread, state = open_ids[:, -1:], state.select(parents[~ends][:beams])
+        else:
+            unread, state = open_ids[:, -context:], model.new_state(len(open_ids))
     return finished

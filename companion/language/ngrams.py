@@ -1,79 +1,246 @@
-r"""A model of text that learns by counting: which character follows the last few?
+r"""Language models that learn by counting: which token followed the last few?
 
 - autoregression (eq-overview-chain): :math:`p(x_1 \dots x_n) = \prod_i p(x_i \mid x_1 \dots x_{i-1})`; here only the last
-  ``order`` characters count.
+  ``order`` tokens count.
 - Witten-Bell smoothing (eq-overview-ngram):
   :math:`p_k(c \mid h_k) = \frac{N(h_k c) + T(h_k)\, p_{k-1}(c \mid h_{k-1})}{N(h_k) + T(h_k)}`
 
-N counts occurrences in the training text, T(h) is how many different characters were seen after the last k characters
-:math:`h_k`; the recursion ends at the uniform distribution over the alphabet.
+N counts occurrences in the training text, T(h) is how many different tokens were seen after the last k tokens :math:`h_k`; the
+recursion ends at the uniform distribution over the V tokens. So a single token has
+:math:`p_0(c) = (N(c) + a) / (N + aV)` with a = T/V. Where a is given (``add``), this is add-k smoothing, as in the draft of
+speculative decoding: then a token that was never seen is not impossible.
+
+The counts of all sequences of k + 1 tokens are one sorted list of whole numbers: number of the first k tokens among the
+different sequences of k, times V, plus the last token. No such number is larger than V times the length of the training text,
+however long the sequences.
+
+`NGram` is a `companion.language.contract.LanguageModel` of token numbers; `CharacterNGram` is one with an alphabet, for text.
 
 Sources: Shannon, "A mathematical theory of communication", 1948, section 3 (text from counted n-grams); Witten & Bell, "The
 zero-frequency problem", IEEE Trans. Information Theory 37(4), 1991, method C.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from companion.validate import check_count, check_number
+from companion.language.contract import check_tokens
+from companion.language.states import TokenState
+from companion.validate import check_count, check_labels, check_number, check_shapes
+
+UNSEEN = -1  # the number of a sequence that does not stand in the training text
 
 
 @dataclass(frozen=True)
-class NGram:
-    """Counts of character sequences.
+class NGramConfig:
+    """The sizes of an `NGram`.
+
+    Attributes:
+        vocab_size: how many tokens there are, V.
+        order: how many tokens the model looks back.
+        add: a, what each single token is counted more than it was seen; Witten and Bell's T/V if not given.
+        context: the longest text it can be asked to continue; counts have no limit of their own.
+    """
+
+    vocab_size: int
+    order: int = 2
+    add: float | None = None
+    context: int = 1_000_000
+
+    def __post_init__(self) -> None:
+        check_count("vocab_size", self.vocab_size)
+        check_count("order", self.order, low=0)
+        check_count("context", self.context)
+        if self.add is not None:
+            check_number("add", self.add, low=0, open_low=True)
+
+
+def witten_bell(p: Float[Tensor, "*places"], count: Tensor, total: Tensor, lean: Tensor) -> Float[Tensor, "*places"]:
+    """One step of eq-overview-ngram: the share of a token after a context, leaning on its probability p after a shorter one.
+
+    Args:
+        p: p(c | h_{k-1}).
+        count: N(h_k c).
+        total: N(h_k); where it is 0 the context was never seen, and p stays.
+        lean: T(h_k), how much weight p has.
+    """
+    return torch.where(total > 0, (count + lean * p) / (total + lean).clamp(min=1e-9), p)
+
+
+class NGram(nn.Module):
+    """Counts of token sequences as a language model (eq-overview-ngram).
+
+    Args:
+        ids: the training text, one row of token numbers.
+        config: the sizes.
+
+    Raises:
+        ValueError: numbers out of range, or no more tokens than the order.
+    """
+
+    def __init__(self, ids: Int[Tensor, "tokens"], config: NGramConfig) -> None:
+        super().__init__()
+        check_shapes(ids=(ids, "tokens"))
+        check_labels("ids", ids, config.vocab_size)
+        if len(ids) <= config.order:
+            raise ValueError(f"ids: got {len(ids)} tokens, wanted more than the order, {config.order}")
+        self.config, self.levels = config, nn.ModuleList()
+        contexts, number = 1, torch.zeros(len(ids) + 1, dtype=torch.int64, device=ids.device)
+        for k in range(config.order + 1):
+            # number[i] is that of the k tokens that end before token k + i; at first of none
+            codes, number, counts = torch.unique(
+                number[: len(ids) - k] * config.vocab_size + ids[k:], return_inverse=True, return_counts=True
+            )
+            add = config.add * config.vocab_size if k == 0 and config.add is not None else None
+            self.levels.append(_Level(codes, counts, contexts, config.vocab_size, add))
+            contexts = len(codes)
+
+    @property
+    def sequences(self) -> int:
+        """How many different sequences were counted."""
+        return sum(len(level.codes) for level in self.levels)
+
+    def probabilities(self, past: Sequence[int] | Int[Tensor, "n"]) -> Float[Tensor, "vocab"]:
+        """p(next token | the tokens before it, oldest first) for each token, in float64."""
+        past = torch.as_tensor(past, dtype=torch.int64)[None]
+        return self._after(self._contexts(past)[:, :, -1:] if past.shape[1] else self._no_context())[0, 0]
+
+    def token_probabilities(self, ids: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
+        """p(x_i | x_1 … x_{i-1}) of each token of a text, the first one included, in float64."""
+        check_shapes(ids=(ids, "n"))
+        context = torch.zeros_like(ids)
+        p = torch.full(ids.shape, 1 / self.config.vocab_size, dtype=torch.float64, device=ids.device)
+        for level in self.levels:
+            found = level.find(context, ids)
+            p = witten_bell(p, level.count(found), *level.seen(context))
+            context = F.pad(found[:-1], (1, 0), value=UNSEEN)
+        return p
+
+    def new_state(self, batch: int) -> TokenState:
+        """Nothing read yet; the state is the text itself."""
+        check_count("batch", batch)
+        return TokenState(torch.zeros(batch, 0, dtype=torch.int64, device=self.levels[0].codes.device))
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "batch n"],
+        past_key_values: TokenState | None = None,
+        attention_mask: Bool[Tensor, "batch read"] | None = None,
+    ) -> Float[Tensor, "batch n vocab"]:
+        """Logits of the next token at each position, as `companion.language.contract.LanguageModel` says.
+
+        Their softmax gives the probabilities back.
+        """
+        check_tokens(input_ids, past_key_values, self.config.vocab_size)
+        text, n = input_ids, input_ids.shape[1]
+        if past_key_values is not None:
+            past_key_values.append(input_ids)
+            text = past_key_values.ids
+        contexts = self._contexts(*(
+            None if part is None else part[:, -(n + self.config.order) :] for part in (text, attention_mask)
+        ))  # fmt: skip
+        return self._after(contexts[:, :, -n:]).log().float()
+
+    def _contexts(self, ids: Tensor, real: Tensor | None = None) -> Int[Tensor, "levels batch n"]:
+        """The numbers of the last 0, 1, … order tokens at each place of a text; of padding only that of none."""
+        numbers = [torch.zeros_like(ids)]
+        for k, level in enumerate(self.levels[:-1]):
+            before = F.pad(numbers[-1][:, :-1], (1, 0), value=UNSEEN if k else 0)
+            number = level.find(before, ids)
+            numbers.append(number if real is None else number.masked_fill(~real, UNSEEN))
+        return torch.stack(numbers)
+
+    def _no_context(self) -> Int[Tensor, "levels 1 1"]:
+        return torch.tensor([0] + [UNSEEN] * self.config.order)[:, None, None]
+
+    def _after(self, contexts: Int[Tensor, "levels batch n"]) -> Float[Tensor, "batch n vocab"]:
+        """p of each next token after these contexts, from the shortest to the longest (eq-overview-ngram)."""
+        v = self.config.vocab_size
+        p = torch.full((*contexts.shape[1:], v), 1 / v, dtype=torch.float64, device=contexts.device)
+        for level, context in zip(self.levels, contexts, strict=True):
+            p = witten_bell(p, level.followers(context), *(part[..., None] for part in level.seen(context)))
+        return p
+
+
+class _Level(nn.Module):
+    """The different sequences of k + 1 tokens in the training text: each a context of k tokens, by its number, and a token.
+
+    Args:
+        codes: context · V + token, sorted.
+        counts: how often each stands there.
+        contexts: how many different sequences of k tokens there are.
+        vocab_size: V.
+        lean: how much a shorter context weighs; as much as different tokens follow a context if not given.
+    """
+
+    def __init__(self, codes: Tensor, counts: Tensor, contexts: int, vocab_size: int, lean: float | None) -> None:
+        super().__init__()
+        self.vocab_size, self.lean = vocab_size, lean
+        ends = torch.arange(contexts + 1, device=codes.device) * vocab_size
+        before = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        self.register_buffer("codes", codes, persistent=False)
+        self.register_buffer("counts", counts, persistent=False)
+        self.register_buffer("first", torch.searchsorted(codes, ends), persistent=False)  # of each context's followers
+        self.register_buffer("totals", before[self.first].diff(), persistent=False)
+
+    def find(self, context: Tensor, token: Tensor) -> Tensor:
+        """The numbers of these sequences among all of this length, `UNSEEN` where there is none."""
+        code = context * self.vocab_size + token
+        place = torch.searchsorted(self.codes, code).clamp(max=len(self.codes) - 1)
+        return torch.where((context != UNSEEN) & (self.codes[place] == code), place, UNSEEN)
+
+    def count(self, number: Tensor) -> Float[Tensor, "*places"]:
+        """N(h c) of sequences by their numbers."""
+        return torch.where(number == UNSEEN, 0, self.counts[number]).double()
+
+    def seen(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        """N(h) and T(h) of contexts, 0 for one that was never seen."""
+        known = context != UNSEEN
+        total = torch.where(known, self.totals[context], 0).double()
+        if self.lean is not None:
+            return total, torch.full_like(total, self.lean)
+        return total, torch.where(known, self.first[context + 1] - self.first[context], 0).double()
+
+    def followers(self, context: Tensor) -> Float[Tensor, "*places vocab"]:
+        """N(h c) of every token c after each context."""
+        places = context.flatten()
+        known = places != UNSEEN
+        first = self.first[places]
+        kinds = torch.where(known, self.first[places + 1] - first, 0)
+        row = torch.arange(len(places), device=places.device).repeat_interleave(kinds)
+        rank = torch.arange(len(row), device=places.device) - (kinds.cumsum(0) - kinds)[row]  # among its context's
+        number = first[row] + rank
+        counts = torch.zeros(len(places), self.vocab_size, dtype=torch.float64, device=places.device)
+        counts[row, self.codes[number] % self.vocab_size] = self.counts[number].double()
+        return counts.view(*context.shape, self.vocab_size)
+
+
+@dataclass(frozen=True)
+class CharacterNGram:
+    """An `NGram` whose tokens are characters.
 
     Attributes:
         alphabet: every character of the training text, sorted.
-        order: how many characters the model looks back.
-        grams: for k = 0 … order, the distinct sequences of k + 1 characters as sorted numbers.
-        before: for each k, how many occurrences stand before each of them in that order, and the total at the end.
+        model: the counts.
     """
 
     alphabet: str
-    order: int
-    grams: tuple[Int[Tensor, "_"], ...]
-    before: tuple[Int[Tensor, "_"], ...]
+    model: NGram
 
     def next(self, context: str) -> Float[Tensor, "characters"]:
         """p(next character | context), one probability for each character of the alphabet (eq-overview-ngram)."""
-        v = len(self.alphabet)
-        recent = encode(context[len(context) - min(self.order, len(context)) :], self.alphabet).tolist()
-        p = torch.full((v,), 1 / v, dtype=torch.float64)
-        for k in range(min(self.order, len(recent)) + 1):
-            code = 0
-            for character in recent[len(recent) - k :]:
-                code = code * v + character
-            first, last = torch.searchsorted(self.grams[k], torch.tensor([code * v, (code + 1) * v])).tolist()
-            if first == last:
-                break  # this context was never seen, so no longer one was
-            counts = torch.zeros(v, dtype=torch.float64)
-            counts[self.grams[k][first:last] - code * v] = self.before[k][first : last + 1].diff().double()
-            kinds = last - first
-            p = (counts + kinds * p) / (counts.sum() + kinds)
-        return p
+        recent = context[len(context) - min(self.model.config.order, len(context)) :]
+        return self.model.probabilities(encode(recent, self.alphabet))
 
     def bits_per_character(self, text: str) -> float:
-        """The mean of -log2 p(character | those before it) over a text: what it costs to write down with this model."""
-        x = encode(text, self.alphabet)
-        if not len(x):
+        """The mean of -log2 p(character | those before it) over a text: how many bits the model needs to write it down."""
+        if not text:
             raise ValueError("text: got no characters, wanted at least one")
-        v = len(self.alphabet)
-        p = torch.full((len(x),), 1 / v, dtype=torch.float64)
-        for k in range(min(self.order, len(x) - 1) + 1):
-            sequences = _codes(x, k + 1, v)
-            context = sequences // v
-            first = torch.searchsorted(self.grams[k], context * v)
-            last = torch.searchsorted(self.grams[k], (context + 1) * v)
-            place = torch.searchsorted(self.grams[k], sequences).clamp(max=len(self.grams[k]) - 1)
-            seen = self.grams[k][place] == sequences
-            count = torch.where(seen, self.before[k][place + 1] - self.before[k][place], 0).double()
-            total, kinds = (self.before[k][last] - self.before[k][first]).double(), (last - first).double()
-            shorter = p[k:]
-            p[k:] = torch.where(kinds > 0, (count + kinds * shorter) / (total + kinds).clamp(min=1), shorter)
-        return float(-p.log2().mean())
+        return float(-self.model.token_probabilities(encode(text, self.alphabet)).log2().mean())
 
     def sample(self, characters: int, generator: torch.Generator, *, prompt: str = "", temperature: float = 1.0) -> str:
         """Write ``characters`` more after the prompt, one at a time, each drawn from `next`; the answer begins with the prompt.
@@ -90,25 +257,17 @@ class NGram:
         return text
 
 
-def fit_ngram(text: str, order: int) -> NGram:
+def fit_ngram(text: str, order: int) -> CharacterNGram:
     """Count all sequences of 1 to ``order`` + 1 characters.
 
     Raises:
-        ValueError: an empty text, a negative order, or so long an order that a sequence has no number of 63 bits.
+        ValueError: a text that is not longer than the order, or a negative order.
     """
     check_count("order", order, low=0)
     if len(text) <= order:
         raise ValueError(f"text: got {len(text)} characters, wanted more than the order, {order}")
     alphabet = "".join(sorted(set(text)))
-    if len(alphabet) ** (order + 1) >= 2**62:
-        raise ValueError(f"order: got {order} with {len(alphabet)} different characters, wanted a smaller order")
-    x = encode(text, alphabet)
-    grams, before = [], []
-    for k in range(order + 1):
-        distinct, counts = torch.unique(_codes(x, k + 1, len(alphabet)), return_counts=True)
-        grams.append(distinct)
-        before.append(torch.cat([counts.new_zeros(1), counts.cumsum(0)]))
-    return NGram(alphabet, order, tuple(grams), tuple(before))
+    return CharacterNGram(alphabet, NGram(encode(text, alphabet), NGramConfig(len(alphabet), order)))
 
 
 def encode(text: str, alphabet: str) -> Int[Tensor, "characters"]:
@@ -127,11 +286,3 @@ def longest_copy(text: str, source: str) -> int:
         while start + best < len(text) and text[start : start + best + 1] in source:
             best += 1
     return best
-
-
-def _codes(x: Int[Tensor, "n"], length: int, v: int) -> Int[Tensor, "m"]:
-    """Every sequence of ``length`` characters in a row as one number in base v."""
-    codes = torch.zeros(len(x) - length + 1, dtype=torch.int64)
-    for i in range(length):
-        codes = codes * v + x[i : len(x) - length + 1 + i]
-    return codes

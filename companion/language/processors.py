@@ -17,13 +17,33 @@ arXiv:1904.09751; min-p: Nguyen et al., arXiv:2407.01082; repetition penalty: Ke
 """
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from companion.language.contract import precise
 from companion.validate import check_count, check_number, check_shapes
+
+Processor = Callable[[Int[Tensor, "batch n"], Float[Tensor, "batch vocab"]], Float[Tensor, "batch vocab"]]
+
+
+def processed(
+    logits: Float[Tensor, "batch vocab"], input_ids: Int[Tensor, "batch n"], processors: Sequence[Processor]
+) -> Float[Tensor, "batch vocab"]:
+    """The logits after all processors, one after the other, in float32 whatever the model computes in.
+
+    Args:
+        logits: of the token after the texts.
+        input_ids: the texts so far.
+        processors: each a function ``f(ids so far, logits) -> logits``.
+    """
+    logits = precise(logits)
+    for process in processors:
+        logits = process(input_ids, logits)
+    return logits
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from companion.language.generation import Processor, choose, empty_caches
-from companion.nn.kv_cache import KVCache
+from companion.language.generation import choose
+from companion.language.processors import Processor, processed
 from companion.training import evaluating
 from companion.validate import check_count, check_number, check_shapes
 
@@ -80,7 +80,7 @@ def speculate(
     Greedy without a generator: then a drafted token is kept if it is the target's own choice.
 
     Args:
-        target: the large `companion.language.scoring.LanguageModel`, whose text this is.
+        target: the large `companion.language.contract.LanguageModel`, whose text this is.
         draft: a small one with the same tokens.
         input_ids: the prompt, shape (1, n).
         new_tokens: how many to write.
@@ -102,7 +102,7 @@ def speculate(
         raise ValueError(f"new_tokens: got a text of {end} tokens, wanted one that fits into both contexts")
     ids, drafted, kept, rounds = input_ids, 0, 0, 0
     with evaluating(target), evaluating(draft), torch.inference_mode():
-        large, small = _Reader(target, processors), _Reader(draft, processors)
+        large, small = TextReader(target, processors), TextReader(draft, processors)
         while ids.shape[1] < end:
             ahead = min(lookahead, end - ids.shape[1] - 1)  # the target always adds one
             proposal, q = ids, []
@@ -111,52 +111,58 @@ def speculate(
                 q.append(logits[0].softmax(-1))
                 proposal = torch.cat([proposal, choose(logits, generator)[:, None]], 1)
             logits = large(proposal, ahead + 1)  # one call judges all proposed tokens and offers the one after them
-            kept_now, token = _judge(logits, q, proposal[0, ids.shape[1] :], generator)
+            kept_now, token = judge(logits, q, proposal[0, ids.shape[1] :], generator)
             ids = torch.cat([proposal[:, : ids.shape[1] + kept_now], token.view(1, 1)], 1)
             drafted, kept, rounds = drafted + ahead, kept + kept_now, rounds + 1
-            large.forget(ids.shape[1] - 1)  # what was refused must not stay in the caches
+            large.forget(ids.shape[1] - 1)  # what was refused must not stay in the states
             small.forget(ids.shape[1] - 1)
-    return Speculation(ids.clone(), drafted, kept, rounds)
+    with torch.inference_mode(False):  # a copy that autograd can use, wherever this is called
+        ids = ids.clone()
+    return Speculation(ids, drafted, kept, rounds)
 
 
-def _judge(
+def judge(
     logits: Float[Tensor, "places vocab"],
-    q: list[Tensor],
+    q: Sequence[Float[Tensor, "vocab"]],
     proposed: Int[Tensor, "ahead"],
-    generator: torch.Generator | None,
+    generator: torch.Generator | None = None,
 ) -> tuple[int, Int[Tensor, ""]]:
-    """How many of the proposed tokens are kept, and the token that the target writes after them."""
+    """How many proposed tokens the target keeps, and the token that it writes after them.
+
+    Args:
+        logits: the target's, of each proposed token and of the one after them, so one row more than there are proposals.
+        q: the draft's probabilities where each was proposed; not looked at without a generator.
+        proposed: the tokens.
+        generator: draws what is kept; without one a token is kept if it is the target's likeliest.
+    """
     for i, token in enumerate(proposed):
         if generator is None:
             if token != logits[i].argmax():
                 return i, logits[i].argmax()
             continue
         p = logits[i].softmax(-1)
-        if torch.rand((), generator=generator) * q[i][token] >= p[token]:
+        if torch.rand((), generator=generator, device=p.device) * q[i][token] >= p[token]:
             return i, torch.multinomial(residual(p, q[i]), 1, generator=generator)[0]
     return len(proposed), choose(logits[-1:], generator)[0]
 
 
-class _Reader:
-    """A model with its caches: reads what it has not yet read of a text."""
+class TextReader:
+    """A model with its state, which reads what it has not yet read of one text, and can be told to forget its end.
 
-    def __init__(self, model: nn.Module, processors: Sequence[Processor]) -> None:
-        self.model, self.processors = model, processors
-        self.caches: list[KVCache] = empty_caches(model)
+    Args:
+        model: a `companion.language.contract.LanguageModel` whose state can go back.
+        processors: are applied to its logits.
+    """
+
+    def __init__(self, model: nn.Module, processors: Sequence[Processor] = ()) -> None:
+        self.model, self.processors, self.state = model, processors, model.new_state(1)
 
     def __call__(self, ids: Int[Tensor, "1 n"], places: int) -> Float[Tensor, "places vocab"]:
         """Processed logits of the token after each of the last ``places`` positions."""
-        logits = self.model(ids[:, self.caches[0].length :], self.caches)[:, -places:]
+        logits = self.model(ids[:, self.state.length :], self.state)[:, -places:]
         first = ids.shape[1] - places + 1
-        rows = []
-        for i in range(places):
-            row = logits[:, i]
-            for process in self.processors:
-                row = process(ids[:, : first + i], row)
-            rows.append(row)
-        return torch.cat(rows)
+        return torch.cat([processed(logits[:, i], ids[:, : first + i], self.processors) for i in range(places)])
 
     def forget(self, length: int) -> None:
         """Drop what was read of the text from position ``length`` on."""
-        for cache in self.caches:
-            cache.truncate(min(length, cache.length))
+        self.state.truncate(min(length, self.state.length))

@@ -8,31 +8,32 @@ r"""Byte-level byte-pair encoding: text as whole numbers, as GPT-2 reads it.
 Source: Radford et al., "Language models are unsupervised multitask learners", 2019, section 2.2 (on bytes; the pattern is from
 its code).
 
-Departures: letters and digits are those of Python's Unicode tables, so a character that is newer than Python's is cut off
-its word. Special tokens have numbers after all others and are recognised only if the caller asks for it.
+Departure: special tokens have numbers after all others and are recognised only if the caller asks for it.
 """
 
 import json
-import re
-import sys
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 
+import regex
 from torch import Tensor
 
 Pair = tuple[bytes, bytes]
+PRE_TOKEN = regex.compile(
+    r"'s|'t|'re|'ve|'m|'ll|'d"  # English endings
+    r"| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+"  # letters, digits, or anything else, with at most one blank before
+    r"|\s+(?!\S)|\s+"  # white space, but not the last blank before a word
+)
 _REMEMBERED = 100_000  # words whose tokens are kept
 
 
 def split_words(text: str) -> list[str]:
     """Cut a text into GPT-2's pre-tokens; joined, they are the text again.
 
-    A pre-token is an English ending after an apostrophe ('s, 't, 're, …), a run of letters, of digits or of other signs
+    A pre-token is an English ending after an apostrophe ('s, 't, 're, …), a run of letters, of digits or of other characters
     with at most one blank before it, or white space; of several blanks before a word, the last one goes with the word.
     """
-    return (_ascii_pattern if text.isascii() else _pattern)().findall(text)
+    return PRE_TOKEN.findall(text)
 
 
 def printable_bytes() -> list[str]:
@@ -92,7 +93,7 @@ class ByteLevelBPE:
             raise ValueError(f"text: got {type(text).__name__}, wanted a string")
         if special and self.special:
             names = sorted(self.special, key=len, reverse=True)
-            parts = re.split("(" + "|".join(map(re.escape, names)) + ")", text)
+            parts = regex.split("(" + "|".join(map(regex.escape, names)) + ")", text)
         else:
             parts = [text]
         ids: list[int] = []
@@ -161,30 +162,3 @@ class ByteLevelBPE:
         if len(self._known) < _REMEMBERED:
             self._known[word] = ids
         return ids
-
-
-def _compiled(letters: str, digits: str, blanks: str) -> re.Pattern[str]:
-    return re.compile(
-        f"'s|'t|'re|'ve|'m|'ll|'d| ?[{letters}]+| ?[{digits}]+| ?[^{blanks}{letters}{digits}]+"
-        f"|[{blanks}]+(?![^{blanks}])|[{blanks}]+"
-    )
-
-
-@lru_cache(maxsize=1)
-def _ascii_pattern() -> re.Pattern[str]:
-    return _compiled("A-Za-z", "0-9", r" \t-\r")
-
-
-@lru_cache(maxsize=1)
-def _pattern() -> re.Pattern[str]:
-    """The same with all of Unicode's letters (L), numbers (N) and white space; `re` knows none of the three exactly."""
-    runs: dict[str, list[list[int]]] = {"L": [], "N": []}
-    for code in range(sys.maxunicode + 1):
-        kind = unicodedata.category(chr(code))[0]
-        if kind in runs:
-            if runs[kind] and runs[kind][-1][1] == code - 1:
-                runs[kind][-1][1] = code
-            else:
-                runs[kind].append([code, code])
-    letters, digits = ("".join(f"{chr(a)}-{chr(b)}" for a, b in runs[kind]) for kind in "LN")
-    return _compiled(letters, digits, " \t-\r\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000")

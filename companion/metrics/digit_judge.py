@@ -1,4 +1,4 @@
-"""A judge of handwritten digits: a small network that says what a picture shows, and how it sees it.
+"""A convolutional classifier of handwritten digits, the judge of samples: its probabilities, and its features.
 
 A generative model of digits is judged by three questions that this one network answers. Are its samples recognisable: does
 the judge see the digit that was asked for (`recognised`), or any digit with confidence (`opinion`)? Are they as varied as

@@ -1,4 +1,4 @@
-"""How many modes of a known mixture a sample finds, and how many of its points lie in one.
+"""Mode coverage: how many modes of a known mixture a sample finds, and how many of its points lie in one.
 
 The two numbers belong together: a model that puts everything on one Gaussian has only good points, and one that spreads
 over the plane touches every mode. Following Srivastava et al., VEEGAN, arXiv:1705.07761, a point is of high quality if it

@@ -16,7 +16,7 @@ from torch import nn
 from companion import weights
 from companion.code.codex.fim import training_ids
 from companion.data.code import more_itertools, standard_library
-from companion.language.scoring import mean_nats, next_token_loss, windows
+from companion.language.scoring import mean_nats, next_token_loss, passages
 from companion.language.tokenizers import ByteLevelBPE
 from companion.models import Recipe
 from companion.text.llama import Llama, LlamaConfig
@@ -52,7 +52,7 @@ def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Mod
         steps=4 if smoke else 2_600, batch_size=8, lr=3e-3, warmup=0.03, final_lr=0.05, weight_decay=0.05,
         precision="bf16", seed=seed,
     )  # fmt: skip
-    return train(model, next_token_loss, windows(ids, CONTEXT + 1), config, checkpoint=checkpoint).model
+    return train(model, next_token_loss, passages(ids, CONTEXT + 1), config, checkpoint=checkpoint).model
 
 
 def _measure(model: nn.Module, smoke: bool = False) -> dict[str, float]:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from companion.data.text import shakespeare
-from companion.language.scoring import mean_nats, next_token_loss, windows
+from companion.language.scoring import mean_nats, next_token_loss, passages
 from companion.language.tokenizers import ByteLevelBPE
 from companion.models import Recipe
 from companion.text.llama import Llama, LlamaConfig
@@ -49,7 +49,7 @@ def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Mod
         steps=4 if smoke else 3_400, batch_size=8, lr=3e-3, warmup=0.03, final_lr=0.02, weight_decay=0.1,
         precision="bf16", seed=seed,
     )  # fmt: skip
-    return train(model, next_token_loss, windows(ids, CONTEXT + 1), config, checkpoint=checkpoint).model
+    return train(model, next_token_loss, passages(ids, CONTEXT + 1), config, checkpoint=checkpoint).model
 
 
 def _measure(model: nn.Module, smoke: bool = False) -> dict[str, float]:

@@ -16,9 +16,15 @@ Departures from the paper: keys and values may have fewer heads than the queries
 arXiv:2305.13245), queries and keys may be rotated by their positions (`companion.nn.positions.Rotary`), and what the heads
 found may pass a gate (eq-gated-attention; Qiu et al. 2025, arXiv:2505.06708, as in Qwen3-Next). Without one, W_v and W_o are
 two linear maps with nothing but an average between them; the gate, computed from the place that reads, lets it refuse.
+
+What else the field changes about attention enters by four doors, and no paper has a flag of its own: ``qk_norm`` builds the
+norms of queries and keys, ``score_mod`` changes the scores and ``mask_mod`` says who may look at whom (both as in
+FlexAttention, Dong et al. 2024, arXiv:2412.05496), and `project`, `attend` and `write` are the three steps of the layer, so
+that two streams of tokens can attend jointly.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -26,8 +32,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from companion.nn.kv_cache import KVCache
-from companion.nn.positions import Rotary
+from companion.nn.positions import Rotary, turn
 from companion.validate import check_count, check_number, check_shapes
+
+ScoreMod = Callable[
+    [Float[Tensor, "batch heads n m"], Int[Tensor, "n 1"], Int[Tensor, "m"]], Float[Tensor, "batch heads n m"]
+]
+MaskMod = Callable[[Int[Tensor, "n 1"], Int[Tensor, "m"]], Bool[Tensor, "*heads n m"]]
 
 
 def attention(
@@ -36,6 +47,7 @@ def attention(
     v: Float[Tensor, "*batch m e"],
     mask: Bool[Tensor, "..."] | None = None,
     *,
+    score_mod: Callable[[Tensor], Tensor] | None = None,
     dropout: float = 0.0,
 ) -> tuple[Float[Tensor, "*batch n e"], Float[Tensor, "*batch n m"]]:
     """Scaled dot-product attention, step by step (eq-attention).
@@ -45,6 +57,7 @@ def attention(
         k: keys, shape (..., m, d).
         v: values, shape (..., m, e).
         mask: True where query n may look at key m; of a shape that broadcasts to (..., n, m).
+        score_mod: changes the scaled scores, shape (..., n, m), before the softmax: a bias, a soft cap.
         dropout: the share of the weights set to 0; the caller decides whether this is training.
 
     Returns:
@@ -56,6 +69,8 @@ def attention(
     """
     _check_qkv(q, k, v, mask)
     scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
+    if score_mod is not None:
+        scores = score_mod(scores)
     if mask is None:
         weights = scores.softmax(-1)
     else:
@@ -72,7 +87,6 @@ def fused_attention(
     mask: Bool[Tensor, "..."] | None = None,
     *,
     causal: bool = False,
-    dropout: float = 0.0,
 ) -> Float[Tensor, "*batch n e"]:
     """The outputs of `attention` by PyTorch's fused kernel, which never stores the n × m weights; arguments as there.
 
@@ -85,14 +99,16 @@ def fused_attention(
     _check_qkv(q, k, v, mask)
     if causal and (mask is not None or q.shape[-2] != k.shape[-2]):
         raise ValueError(f"causal: got {q.shape[-2]} queries and {k.shape[-2]} keys, wanted as many and no other mask")
-    return _fused(q, k, v, mask, causal, dropout)
+    return _fused(q, k, v, mask, causal, 0.0, None)
 
 
-def _fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool, dropout: float) -> Tensor:
+def _fused(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool, dropout: float, scale: float | None
+) -> Tensor:
     if mask is None:
-        return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=causal)
+        return F.scaled_dot_product_attention(q, k, v, None, dropout, causal, scale=scale)
     blind = ~mask.any(-1, keepdim=True)
-    return F.scaled_dot_product_attention(q, k, v, mask | blind, dropout_p=dropout).masked_fill(blind, 0.0)
+    return F.scaled_dot_product_attention(q, k, v, mask | blind, dropout, scale=scale).masked_fill(blind, 0.0)
 
 
 def causal_mask(n: int, m: int | None = None, *, device: torch.device | None = None) -> Bool[Tensor, "n m"]:
@@ -119,9 +135,15 @@ class MultiHeadAttention(nn.Module):
         head_width: width / heads if not given.
         context_width: of the other sequence in cross-attention; ``width`` if not given.
         bias: whether the projections have one.
+        out_bias: whether the last projection has one; as ``bias`` if not given.
         dropout: the share of the weights dropped in training mode.
+        scale: of the scores; 1/√(head width) if not given.
         rotary: turns queries and keys by their positions, in self-attention.
         gated: whether what the heads found passes a gate of its own for each number (eq-gated-attention).
+        qk_norm: builds the norm of the queries and that of the keys, ``f(head width)``; they come before the rotation.
+        score_mod: changes the scaled scores of self-attention, ``f(scores, query places, key places)``.
+        mask_mod: which places may look at which in self-attention, ``f(query places, key places)``, beside all masks.
+            Places count the keys, those in the cache included: shapes (n, 1) and (m,).
 
     Raises:
         ValueError: sizes that do not divide, or out of range.
@@ -136,9 +158,14 @@ class MultiHeadAttention(nn.Module):
         head_width: int | None = None,
         context_width: int | None = None,
         bias: bool = True,
+        out_bias: bool | None = None,
         dropout: float = 0.0,
+        scale: float | None = None,
         rotary: Rotary | None = None,
         gated: bool = False,
+        qk_norm: Callable[[int], nn.Module] | None = None,
+        score_mod: ScoreMod | None = None,
+        mask_mod: MaskMod | None = None,
     ) -> None:
         super().__init__()
         check_count("width", width)
@@ -155,11 +182,14 @@ class MultiHeadAttention(nn.Module):
             raise ValueError(f"rotary: got one for width {rotary.width}, wanted the head's width {head_width}")
         context_width = width if context_width is None else context_width
         self.heads, self.kv_heads, self.dropout, self.rotary = heads, kv_heads, dropout, rotary
+        self.scale, self.score_mod, self.mask_mod = scale, score_mod, mask_mod
         self.q = nn.Linear(width, heads * head_width, bias)
         self.k = nn.Linear(context_width, kv_heads * head_width, bias)
         self.v = nn.Linear(context_width, kv_heads * head_width, bias)
-        self.out = nn.Linear(heads * head_width, width, bias)
+        self.out = nn.Linear(heads * head_width, width, bias if out_bias is None else out_bias)
         self.gate = nn.Linear(width, heads * head_width, bias) if gated else None
+        self.q_norm = None if qk_norm is None else qk_norm(head_width)
+        self.k_norm = None if qk_norm is None else qk_norm(head_width)
 
     def forward(
         self,
@@ -170,7 +200,7 @@ class MultiHeadAttention(nn.Module):
         key_mask: Bool[Tensor, "batch keys"] | None = None,
         mask: Bool[Tensor, "#batch n keys"] | None = None,
         cache: KVCache | None = None,
-        positions: Int[Tensor, "#batch n"] | None = None,
+        positions: Int[Tensor, "#batch n *axes"] | None = None,
         return_weights: bool = False,
     ) -> Float[Tensor, "batch n width"] | tuple[Tensor, Float[Tensor, "batch heads n keys"]]:
         """Let each position of x look at x (self-attention) or at ``context`` (cross-attention).
@@ -183,67 +213,120 @@ class MultiHeadAttention(nn.Module):
             mask: any further restriction, True where a query may look, shape (1 or batch, n, keys).
             cache: in self-attention the new keys are appended to it; in cross-attention the first call fills it and the
                 later ones read it, so one cache belongs to one context.
-            positions: of the rows of x, for the rotation; counted on from the cache's length if not given.
+            positions: of the rows of x, for the rotation; counted on from the cache's length if not given. A rotation
+                about several axes wants them, one number an axis.
             return_weights: also return the weights, computed the explicit way.
 
         Returns:
             Shape (batch, n, width); with ``return_weights`` also the weights, shape (batch, heads, n, keys).
 
         Raises:
-            ValueError: sizes that do not fit, or ``causal`` in cross-attention.
+            ValueError: sizes that do not fit; in cross-attention, ``causal``, a ``score_mod`` or a ``mask_mod``.
         """
-        if causal and context is not None:
-            raise ValueError("causal: got True in cross-attention, wanted self-attention; positions do not correspond")
+        if context is not None and (causal or self.score_mod is not None or self.mask_mod is not None):
+            raise ValueError(
+                "causal, score_mod, mask_mod: got one of them in cross-attention, wanted self-attention: "
+                "places of two sequences do not correspond"
+            )
+        q, k, v = self.project(x, context, cache=cache, positions=positions)
+        mixed, weights = self.attend(q, k, v, causal=causal, key_mask=key_mask, mask=mask, explicit=return_weights)
+        return (self.write(x, mixed), weights) if return_weights else self.write(x, mixed)
+
+    def project(
+        self,
+        x: Float[Tensor, "batch n width"],
+        context: Float[Tensor, "batch m context_width"] | None = None,
+        *,
+        cache: KVCache | None = None,
+        positions: Int[Tensor, "#batch n *axes"] | None = None,
+    ) -> tuple[
+        Float[Tensor, "batch heads n d"], Float[Tensor, "batch kv_heads keys d"], Float[Tensor, "batch kv_heads keys d"]
+    ]:
+        """The first step: queries of x, keys and values of x or ``context``, normed and turned; arguments as above."""
         if x.ndim != 3 or x.shape[-1] != self.q.in_features:  # a comparison first: this runs once a layer and token
             check_shapes(x=(x, f"batch n {self.q.in_features}"))
         q = self._split(self.q(x), self.heads)
-        k, v, positions = self._keys_and_values(x, context, cache, positions)
-        if self.rotary is not None and context is None:
-            q = self.rotary(q, positions)
-        n, m = x.shape[1], k.shape[2]
-        square = causal and n == m and key_mask is None and mask is None and not return_weights
-        allowed = self._allowed(x.shape[0], n, m, causal and not square, key_mask, mask)
-        group = self.heads // self.kv_heads
-        if group > 1:
-            k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
-        dropout = self.dropout if self.training else 0.0
-        if return_weights:
-            mixed, weights = attention(q, k, v, allowed, dropout=dropout)
-            return self._write(x, mixed), weights
-        return self._write(x, _fused(q, k, v, allowed, square, dropout))
-
-    def _write(self, x: Tensor, mixed: Tensor) -> Tensor:
-        """What the heads found, gated where there is a gate, in the width of the stream."""
-        found = self._merge(mixed)
-        return self.out(found if self.gate is None else found * self.gate(x).sigmoid())
-
-    def _keys_and_values(
-        self, x: Tensor, context: Tensor | None, cache: KVCache | None, positions: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        if self.q_norm is not None:
+            q = self.q_norm(q)
         if context is not None:
             check_shapes(x=(x, "batch n _"), context=(context, f"batch m {self.k.in_features}"))
             if cache is not None and cache.length:
                 check_shapes(**{"the cache's keys": (cache.k, f"{len(x)} _ {context.shape[1]} _")})
-                return cache.k, cache.v, None
+                return q, cache.k, cache.v
         source = x if context is None else context
         k, v = self._split(self.k(source), self.kv_heads), self._split(self.v(source), self.kv_heads)
+        if self.k_norm is not None:
+            k = self.k_norm(k)
         if self.rotary is not None and context is None:
-            if positions is None:
-                start = 0 if cache is None else cache.length
-                positions = torch.arange(start, start + x.shape[1], device=x.device)[None]
-            k = self.rotary(k, positions)  # before it is cached: a key's position never changes
+            angles = self.rotary.angles(self._positions(x, cache, positions), x.dtype)
+            q, k = turn(q, *angles), turn(k, *angles)  # before it is cached: a key's position never changes
         if cache is not None:
             cache.append(k, v)
             k, v = cache.k, cache.v
-        return k, v, positions
+        return q, k, v
 
-    def _allowed(
-        self, batch: int, n: int, m: int, causal: bool, key_mask: Tensor | None, mask: Tensor | None
-    ) -> Tensor | None:
+    def attend(
+        self,
+        q: Float[Tensor, "batch heads n d"],
+        k: Float[Tensor, "batch kv_heads keys d"],
+        v: Float[Tensor, "batch kv_heads keys d"],
+        *,
+        causal: bool = False,
+        key_mask: Bool[Tensor, "batch keys"] | None = None,
+        mask: Bool[Tensor, "#batch n keys"] | None = None,
+        explicit: bool = False,
+    ) -> tuple[Float[Tensor, "batch heads n d"], Float[Tensor, "batch heads n keys"] | None]:
+        """The second step (eq-attention): what each head finds, and its weights if they are asked for or computed anyway."""
+        n, m = q.shape[2], k.shape[2]
+        explicit = explicit or self.score_mod is not None
+        plain = key_mask is None and mask is None and self.mask_mod is None and not explicit
+        square = causal and plain and n == m
+        allowed = None if plain and (square or not causal) else self._allowed(q, m, causal, key_mask, mask)
+        if self.heads != self.kv_heads:
+            group = self.heads // self.kv_heads
+            k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
+        dropout = self.dropout if self.training else 0.0
+        if not explicit:
+            return _fused(q, k, v, allowed, square, dropout, self.scale), None
+        score_mod = None
+        if self.score_mod is not None:
+            places = torch.arange(m, device=q.device)
+
+            def score_mod(scores: Tensor) -> Tensor:
+                return self.score_mod(scores, places[m - n :, None], places)
+
+        if self.scale is not None:
+            q = q * (self.scale * math.sqrt(q.shape[-1]))
+        return attention(q, k, v, allowed, score_mod=score_mod, dropout=dropout)
+
+    def write(
+        self, x: Float[Tensor, "batch n width"], mixed: Float[Tensor, "batch heads n d"]
+    ) -> Float[Tensor, "batch n width"]:
+        """The last step: what the heads found, gated where there is a gate, in the width of the stream."""
+        found = self._merge(mixed)
+        return self.out(found if self.gate is None else found * self.gate(x).sigmoid())
+
+    def _positions(self, x: Tensor, cache: KVCache | None, positions: Tensor | None) -> Tensor:
+        if positions is None:
+            if self.rotary.axes > 1:
+                raise ValueError(
+                    f"positions: got None, wanted them on {self.rotary.axes} axes: rotary cannot count them"
+                )
+            start = 0 if cache is None else cache.length
+            return torch.arange(start, start + x.shape[1], device=x.device)[None]
+        self.rotary.check(positions, len(x), x.shape[1])
+        return positions
+
+    def _allowed(self, q: Tensor, m: int, causal: bool, key_mask: Tensor | None, mask: Tensor | None) -> Tensor | None:
         """All restrictions in one mask that broadcasts to (batch, heads, n, m); None if there are none."""
+        batch, _, n, _ = q.shape
         allowed = None
         if causal and n > 1:  # a single newest position sees everything
-            allowed = causal_mask(n, m, device=self.q.weight.device)[None, None]
+            allowed = causal_mask(n, m, device=q.device)[None, None]
+        if self.mask_mod is not None:
+            places = torch.arange(m, device=q.device)
+            given = self.mask_mod(places[m - n :, None], places)
+            allowed = given if allowed is None else allowed & given
         for name, given, shape in (("key_mask", key_mask, f"{batch} {m}"), ("mask", mask, f"_ {n} {m}")):
             if given is None:
                 continue

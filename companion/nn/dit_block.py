@@ -22,18 +22,15 @@ class DiTBlock(nn.Module):
 
     Args:
         width: of tokens and condition.
-        heads: of the attention.
-        hidden: of the MLP; four times the width if not given.
+        heads: of the attention. The MLP's hidden layer has four times the width.
     """
 
-    def __init__(self, width: int, heads: int, hidden: int | None = None) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         check_count("width", width)
-        hidden = 4 * width if hidden is None else hidden
-        check_count("hidden", hidden)
         self.norm = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
         self.attention = MultiHeadAttention(width, heads)
-        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU("tanh"), nn.Linear(hidden, width))
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU("tanh"), nn.Linear(4 * width, width))
         self.modulation = nn.Linear(width, 6 * width)
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)

@@ -1,13 +1,17 @@
 """The keys and values of the positions so far, so that generating the next one does not compute them again.
 
-With n positions stored, one more costs n products of a query with a key instead of n²; the price is memory, two rows of
-numbers a position, layer and head. Used by `companion.nn.attention.MultiHeadAttention`.
+With n positions stored, one more costs n products of a query with a key instead of n²; what it costs is memory, two rows of
+numbers a position, layer and head. `companion.nn.attention.MultiHeadAttention` reads and fills a `KVCache`, and a model of
+several layers has a `KVState`.
 
 Source: Shazeer, "Fast Transformer Decoding: One Write-Head is All You Need", arXiv:1911.02150, section 2.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from companion.validate import check_count, check_shapes
@@ -60,6 +64,20 @@ class KVCache:
         check_count("length", length, low=0, high=self.length)
         self.length = length
 
+    def select(self, rows: Int[Tensor, "n"]) -> "KVCache":
+        """A new cache of these rows of the batch, in this order; a row may stand there more than once."""
+        other = KVCache()
+        if self._k is not None:  # with the room to grow, so that the next position is not a reason to copy again
+            other._k, other._v, other.length = self._k[rows], self._v[rows], self.length
+        return other
+
+    def clone(self) -> "KVCache":
+        """A copy that grows apart from this one."""
+        other = KVCache()
+        if self._k is not None:
+            other._k, other._v, other.length = self._k.clone(), self._v.clone(), self.length
+        return other
+
     def _write(self, store: Tensor | None, new: Tensor) -> Tensor:
         end = self.length + new.shape[2]
         if store is None or store.shape[2] < end:
@@ -75,3 +93,65 @@ class KVCache:
         if store is None:
             raise ValueError("KVCache: got an empty cache, wanted one to which something was appended")
         return store.narrow(2, 0, self.length)
+
+
+class KVState(tuple[KVCache, ...]):
+    """One cache for each layer: what a decoder-only transformer keeps of the tokens that it has read.
+
+    Args:
+        layers: how many; or the caches themselves.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, layers: int | Iterable[KVCache]) -> "KVState":
+        """Empty caches, or these."""
+        return super().__new__(cls, (KVCache() for _ in range(layers)) if isinstance(layers, int) else layers)
+
+    @property
+    def length(self) -> int:
+        """How many positions are stored, padding included."""
+        return self[0].length
+
+    def select(self, rows: Int[Tensor, "n"]) -> "KVState":
+        """The state of these rows of the batch, in this order; a row may stand there more than once."""
+        return KVState(cache.select(rows) for cache in self)
+
+    def truncate(self, length: int) -> None:
+        """Forget all positions from ``length`` on."""
+        for cache in self:
+            cache.truncate(length)
+
+    def clone(self) -> "KVState":
+        """A copy that grows apart from this one."""
+        return KVState(cache.clone() for cache in self)
+
+
+@dataclass
+class CrossKVState:
+    """What a decoder with cross-attention keeps: of the tokens that it has read, and of the source.
+
+    Attributes:
+        own: the caches of its self-attentions, which grow.
+        cross: those of its cross-attentions, filled with the source by the first call and then only read.
+    """
+
+    own: KVState
+    cross: KVState
+
+    @property
+    def length(self) -> int:
+        """How many positions of the target are stored."""
+        return self.own.length
+
+    def select(self, rows: Int[Tensor, "n"]) -> "CrossKVState":
+        """The state of these rows of the batch, in this order; a row may stand there more than once."""
+        return CrossKVState(self.own.select(rows), self.cross.select(rows))
+
+    def truncate(self, length: int) -> None:
+        """Forget all positions of the target from ``length`` on."""
+        self.own.truncate(length)
+
+    def clone(self) -> "CrossKVState":
+        """A copy that grows apart from this one."""
+        return CrossKVState(self.own.clone(), self.cross.clone())

@@ -11,17 +11,25 @@ Source: Touvron et al., "LLaMA: Open and Efficient Foundation Language Models", 
 queries from Llama 2 (arXiv:2307.09288). Normalising before each half: Xiong et al. 2020, arXiv:2002.04745.
 """
 
-from jaxtyping import Bool, Float
-from torch import Tensor, nn
-
 from companion.nn.attention import MultiHeadAttention
-from companion.nn.kv_cache import KVCache
 from companion.nn.mlp import GatedMLP
 from companion.nn.norms import RMSNorm
 from companion.nn.positions import Rotary
+from companion.nn.transformer_block import TransformerBlock
 
 
-class LlamaBlock(nn.Module):
+def llama_block(
+    width: int,
+    heads: int,
+    hidden: int,
+    rotary: Rotary,
+    *,
+    kv_heads: int | None = None,
+    head_width: int | None = None,
+    norm_eps: float = 1e-6,
+    qkv_bias: bool = False,
+    gated_attention: bool = False,
+) -> TransformerBlock:
     """Causal attention over the past, then a gated MLP, each on a normalised copy of the stream (eq-llama-block).
 
     Args:
@@ -30,42 +38,16 @@ class LlamaBlock(nn.Module):
         hidden: of the gated MLP.
         rotary: the positions; of a head's width. Blocks may share one.
         kv_heads: of the keys and values; as many as ``heads`` if not given.
+        head_width: width / heads if not given.
         norm_eps: of both norms.
+        qkv_bias: whether queries, keys and values have biases, as in Qwen2.
         gated_attention: whether what attention found passes a gate.
 
     Raises:
         ValueError: sizes that do not divide, or out of range.
     """
-
-    def __init__(
-        self,
-        width: int,
-        heads: int,
-        hidden: int,
-        rotary: Rotary,
-        *,
-        kv_heads: int | None = None,
-        norm_eps: float = 1e-6,
-        gated_attention: bool = False,
-    ) -> None:
-        super().__init__()
-        self.attention_norm = RMSNorm(width, eps=norm_eps)
-        self.attention = MultiHeadAttention(
-            width, heads, kv_heads=kv_heads, bias=False, rotary=rotary, gated=gated_attention
-        )
-        self.mlp_norm = RMSNorm(width, eps=norm_eps)
-        self.mlp = GatedMLP(width, hidden)
-
-    def forward(
-        self,
-        x: Float[Tensor, "batch n width"],
-        cache: KVCache | None = None,
-        *,
-        key_mask: Bool[Tensor, "batch keys"] | None = None,
-    ) -> Float[Tensor, "batch n width"]:
-        """Map the stream, shape (batch, n, width); with a cache, x holds only the new positions.
-
-        ``key_mask`` is True at the keys that are real, the cache included.
-        """
-        x = x + self.attention(self.attention_norm(x), causal=True, cache=cache, key_mask=key_mask)
-        return x + self.mlp(self.mlp_norm(x))
+    attention = MultiHeadAttention(
+        width, heads, kv_heads=kv_heads, head_width=head_width, bias=qkv_bias, out_bias=False, rotary=rotary,
+        gated=gated_attention,
+    )  # fmt: skip
+    return TransformerBlock(attention, GatedMLP(width, hidden), lambda: RMSNorm(width, eps=norm_eps))

@@ -12,12 +12,14 @@ a film of ``a`` equal frames; a film of any length and shape is a longer or shor
 """
 
 import torch
+from einops import rearrange
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from companion.validate import check_count, check_shapes
 
 Size3 = tuple[int, int, int]
+_TOKENS = "n (t h w) (channel a b c)"  # eq-sora-patches, as einops writes axes
 
 
 def grid_of(size: Size3, patch: Size3) -> Size3:
@@ -39,11 +41,9 @@ def patchify(
 ) -> Float[Tensor, "batch tokens features"]:
     """Films as lists of patches (eq-sora-patches)."""
     check_shapes(films=(films, "batch channels frames height width"))
-    batch, channels = films.shape[:2]
-    t, h, w = grid_of(tuple(films.shape[2:]), patch)
+    grid_of(tuple(films.shape[2:]), patch)
     a, b, c = patch
-    cut = films.reshape(batch, channels, t, a, h, b, w, c)
-    return cut.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(batch, t * h * w, channels * a * b * c)
+    return rearrange(films, f"n channel (t a) (h b) (w c) -> {_TOKENS}", a=a, b=b, c=c)
 
 
 def unpatchify(
@@ -55,13 +55,12 @@ def unpatchify(
         ValueError: tokens that do not fill the grid, or features that are not whole patches.
     """
     check_shapes(tokens=(tokens, "batch tokens features"))
-    (batch, n, features), (t, h, w), (a, b, c) = tokens.shape, grid, patch
+    (_, n, features), (t, h, w), (a, b, c) = tokens.shape, grid, patch
     if n != t * h * w or features % (a * b * c):
         raise ValueError(
             f"tokens: got shape {tuple(tokens.shape)}, wanted (batch, {t * h * w}, a multiple of {a * b * c})"
         )
-    cut = tokens.reshape(batch, t, h, w, features // (a * b * c), a, b, c)
-    return cut.permute(0, 4, 1, 5, 2, 6, 3, 7).reshape(batch, -1, t * a, h * b, w * c)
+    return rearrange(tokens, f"{_TOKENS} -> n channel (t a) (h b) (w c)", t=t, h=h, w=w, a=a, b=b, c=c)
 
 
 def grid_positions(grid: Size3) -> Int[Tensor, "tokens 3"]:

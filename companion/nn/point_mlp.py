@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from companion.nn.positions import sin_cos
 from companion.validate import check_count, check_shapes
 
 
@@ -42,5 +43,4 @@ class TimedPointMLP(nn.Module):
 
     def forward(self, x: Float[Tensor, "n inputs"], t: Float[Tensor, "n"]) -> Float[Tensor, "n outputs"]:
         check_shapes(x=(x, "n inputs"), t=(t, "n"))
-        angles = t[:, None] * self.frequencies
-        return self.mlp(torch.cat([x, t[:, None], angles.sin(), angles.cos()], 1))
+        return self.mlp(torch.cat([x, t[:, None], *sin_cos(t, self.frequencies)], 1))

@@ -11,10 +11,16 @@ Rotary (Su et al. 2021, arXiv:2104.09864): the pair (x_i, x_{i + d/2}) is a poin
 so that ⟨R_m q, R_n k⟩ depends on m - n alone. Which channels make a pair is a convention: this is the *half-split* one
 of Hugging Face's Llama (i with i + d/2); the paper and Meta's original code pair neighbours (2i with 2i + 1). The two
 are the same up to a fixed permutation of the channels. Weights are trained for one of them: mixing them up is a bug.
+
+Where things stand on several axes (a film's tokens: time, row, column), each axis turns pairs of its own (Heo et al. 2024,
+arXiv:2403.13298, "axial"): then ⟨R_m q, R_n k⟩ depends on the differences along the axes alone.
 """
 
+import math
+from collections.abc import Callable, Sequence
+
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
 from torch import Tensor, nn
 
 from companion.validate import check_count, check_number
@@ -36,62 +42,107 @@ def sinusoidal(
     """
     check_count("n", n)
     check_count("start", start, low=0)
-    angles = torch.arange(start, start + n, dtype=torch.float64)[:, None] * _frequencies(width, base)
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1).to(device, torch.get_default_dtype())
+    steps = torch.arange(start, start + n, dtype=torch.float64)
+    waves = torch.stack(sin_cos(steps, frequencies(_half(width), base)), dim=-1)
+    return waves.flatten(1).to(device, torch.get_default_dtype())
+
+
+def frequencies(
+    count: int,
+    base: float,
+    *,
+    shift: float = 0.0,
+    dtype: torch.dtype = torch.float64,
+    device: torch.device | None = None,
+) -> Float[Tensor, "count"]:
+    """base^(-i / (count - shift)) for i = 0, …, count - 1: the one geometric row behind all encodings by sines.
+
+    Raises:
+        ValueError: no frequency, a base of at most 1, or a shift that leaves nothing to divide by.
+    """
+    check_count("count", count)
+    check_number("base", base, low=1, open_low=True)
+    if not shift < count:
+        raise ValueError(f"shift: got {shift:g}, wanted less than the {count} frequencies: it divides by the rest")
+    return torch.exp(-math.log(base) * torch.arange(count, dtype=dtype, device=device) / (count - shift))
+
+
+def sin_cos(
+    x: Num[Tensor, "*batch"], frequencies: Float[Tensor, "count"]
+) -> tuple[Float[Tensor, "*batch count"], Float[Tensor, "*batch count"]]:
+    """The sines and the cosines of each number at each frequency; how they are put side by side is a convention."""
+    angles = x[..., None] * frequencies
+    return angles.sin(), angles.cos()
 
 
 class Rotary(nn.Module):
     """Turn queries and keys by their positions (eq-rotary), in the half-split convention.
 
-    Attributes:
+    Args:
         width: of a head, even.
+        base: of the frequencies.
+        axes: how many of the channels each axis turns, even numbers that sum to ``width``; one axis if not given.
+
+    Attributes:
         frequencies: θ_i in radians a position, shape (width / 2); replace them to stretch the context.
+
+    Raises:
+        ValueError: an odd width, or axes that do not share it out.
     """
 
-    def __init__(self, width: int, *, base: float = 10_000.0) -> None:
+    def __init__(self, width: int, *, base: float = 10_000.0, axes: Sequence[int] | None = None) -> None:
         super().__init__()
-        self.width = width
+        shares = [_half(share) for share in ((width,) if axes is None else axes)]
+        if 2 * sum(shares) != width:
+            raise ValueError(f"axes: got {list(axes)}, wanted even numbers that sum to the width, {width}")
+        self.width, self.axes = width, len(shares)
         # Computed in float64, kept in float32: angles grow with the position, and half precision would round them away.
-        self.register_buffer("frequencies", _frequencies(width, base).float(), persistent=False)
+        each = torch.cat([frequencies(share, base) for share in shares]).float()
+        self.register_buffer("frequencies", each, persistent=False)
+        axis = torch.arange(len(shares)).repeat_interleave(torch.tensor(shares))  # which axis turns the i-th pair
+        self.register_buffer("axis", axis, persistent=False)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Rotary":
+        """Move with the model, but stay in float32 when the model is made bfloat16."""
+        kept = self.frequencies
+        super()._apply(fn, recurse)
+        self.frequencies = kept.to(self.frequencies.device)
+        return self
 
     def forward(
-        self, x: Float[Tensor, "batch heads n width"], positions: Int[Tensor, "#batch n"]
+        self, x: Float[Tensor, "batch heads n width"], positions: Int[Tensor, "#batch n *axes"]
     ) -> Float[Tensor, "batch heads n width"]:
-        """Turn x, shape (batch, heads, n, width), by positions of shape (1 or batch, n)."""
+        """Turn x, shape (batch, heads, n, width), by positions of shape (1 or batch, n), or (1 or batch, n, axes)."""
         if x.ndim != 4 or x.shape[-1] != self.width:
             raise ValueError(f"x: got shape {tuple(x.shape)}, wanted (batch, heads, n, {self.width})")
-        if positions.ndim != 2 or positions.shape[0] not in (1, x.shape[0]) or positions.shape[1] != x.shape[2]:
-            raise ValueError(f"positions: got shape {tuple(positions.shape)}, wanted (1 or {x.shape[0]}, {x.shape[2]})")
-        frequencies = self.frequencies if x.dtype != torch.float64 else self.frequencies.double()
-        angles = positions[:, None, :, None] * frequencies  # (1 or batch, 1, n, width / 2)
-        return _Turn.apply(x.to(angles.dtype), angles.cos(), angles.sin()).to(x.dtype)
+        self.check(positions, len(x), x.shape[2])
+        return turn(x, *self.angles(positions, x.dtype))
+
+    def check(self, positions: Int[Tensor, "..."], batch: int, n: int) -> None:
+        """Raise ``ValueError`` unless positions have the shape (1 or batch, n), or (1 or batch, n, axes)."""
+        wanted = (n,) if self.axes == 1 else (n, self.axes)
+        if positions.shape[1:] != wanted or len(positions) not in (1, batch):
+            sizes = ", ".join(map(str, wanted))
+            raise ValueError(f"positions: got shape {tuple(positions.shape)}, wanted (1 or {batch}, {sizes})")
+
+    def angles(
+        self, positions: Int[Tensor, "#batch n *axes"], dtype: torch.dtype
+    ) -> tuple[Float[Tensor, "#batch 1 n width"], Float[Tensor, "#batch 1 n width"]]:
+        """What `turn` takes: the cosines, and the sines with the minus of eq-rotary; queries and keys share them."""
+        each = self.frequencies.to(torch.promote_types(dtype, torch.float32))
+        where = positions[..., None] if self.axes == 1 else positions[..., self.axis]
+        angles = (where * each)[:, None]  # (1 or batch, 1, n, width / 2)
+        cos, sin = angles.cos(), angles.sin()
+        return torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
 
 
-class _Turn(torch.autograd.Function):
-    """The rotation of eq-rotary. Its gradient is the rotation back: autograd's, piece by piece, takes nearly twice as long."""
-
-    @staticmethod
-    def forward(
-        ctx: torch.autograd.function.FunctionCtx, x: Tensor, cos: Tensor, sin: Tensor
-    ) -> Float[Tensor, "batch heads n width"]:
-        ctx.save_for_backward(cos, sin)
-        a, b = x.chunk(2, dim=-1)
-        turned = torch.empty_like(x)
-        left, right = turned.chunk(2, dim=-1)
-        torch.mul(a, cos, out=left).addcmul_(b, sin, value=-1)
-        torch.mul(b, cos, out=right).addcmul_(a, sin)
-        return turned
-
-    @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:
-        cos, sin = ctx.saved_tensors
-        return _Turn.apply(gradient, cos, -sin), None, None
+def turn(x: Float[Tensor, "*batch n width"], cos: Tensor, sin: Tensor) -> Float[Tensor, "*batch n width"]:
+    """eq-rotary for all pairs at once: rolling by half the width brings each channel its partner."""
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin).to(x.dtype)
 
 
-def _frequencies(width: int, base: float) -> Float[Tensor, "half"]:
-    """base^(-2i / width) for i = 0, …, width / 2 - 1, in float64."""
+def _half(width: int) -> int:
     check_count("width", width, low=2)
     if width % 2:
         raise ValueError(f"width: got {width}, wanted an even number: channels come in pairs")
-    check_number("base", base, low=1, open_low=True)
-    return base ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
+    return width // 2

@@ -10,12 +10,11 @@ exactly 1 / P. Conventions differ between models whose weights are public: cosin
 side (here) or interleaved (`companion.nn.positions.sinusoidal`). Weights are trained for one of them.
 """
 
-import math
-
 import torch
 from jaxtyping import Float, Num
 from torch import Tensor
 
+from companion.nn.positions import frequencies, sin_cos
 from companion.validate import check_count, check_number, check_shapes
 
 
@@ -48,9 +47,9 @@ def timestep_embedding(
             f"freq_shift: got {freq_shift:g}, wanted less than half the width, {half}: it divides by the rest"
         )
     # In float32 throughout, as the networks whose weights are public were trained.
-    powers = torch.arange(half, dtype=torch.float32, device=timesteps.device)
-    angles = timesteps[:, None].float() * torch.exp(-math.log(max_period) * powers / (half - freq_shift))
-    parts = [angles.cos(), angles.sin()] if cosine_first else [angles.sin(), angles.cos()]
+    row = frequencies(half, max_period, shift=freq_shift, dtype=torch.float32, device=timesteps.device)
+    sin, cos = sin_cos(timesteps.float(), row)
+    parts = [cos, sin] if cosine_first else [sin, cos]
     if width % 2:
-        parts.append(torch.zeros_like(angles[:, :1]))
+        parts.append(torch.zeros_like(sin[:, :1]))
     return torch.cat(parts, dim=-1)

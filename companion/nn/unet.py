@@ -14,16 +14,16 @@ The modules bear the names of diffusers' ``UNet2DModel``, so `UNet.from_pretrain
 that format, such as those of the paper. Departures: its variants that none of those models uses are refused.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import safetensors.torch
 import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from companion.nn.published import Fields, fill, read_config, read_tensors
 from companion.nn.timestep import timestep_embedding
 from companion.nn.unet_blocks import Double, Halve, Level, Middle
 from companion.validate import check_count, check_labels, check_number, check_shapes
@@ -180,70 +180,113 @@ class UNet(nn.Module):
             check_labels("class_labels", class_labels, self.config.classes)
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str) -> "UNet":
+    def from_pretrained(cls, folder: Path | str, *, dtype: torch.dtype = torch.float32) -> "UNet":
         """Read a model from a folder that ``UNet2DModel.save_pretrained`` wrote: config.json and safetensors.
 
+        Args:
+            folder: with both.
+            dtype: of the parameters, whatever the file's is.
+
         Raises:
-            ValueError: a variant that this class does not have; the message names it.
+            FileNotFoundError: one of the files is not there.
+            ValueError: a variant that this class does not have, or weights that do not fit; the message names them.
         """
-        folder = Path(folder)
-        published = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        model = cls(config_from_published(published))
-        tensors = safetensors.torch.load_file(folder / "diffusion_pytorch_model.safetensors")
-        model.load_state_dict({_our_name(name): value for name, value in tensors.items()})
-        return model.eval()
+        model = cls(config_from_published(read_config(folder, FIELDS), str(folder)))
+        names = _names(model)
+        tensors = read_tensors(folder, "diffusion_pytorch_model")
+        return fill(model, tensors, names, where=str(folder), dtype=dtype)
 
 
-# What a published configuration may say of things that this class has in one way only.
-_ONE_WAY = {
-    "act_fn": "silu", "add_attention": True, "attn_norm_num_groups": None, "center_input_sample": False,
-    "class_embed_type": None, "downsample_type": "conv", "mid_block_scale_factor": 1, "mid_block_type": "UNetMidBlock2D",
-    "resnet_time_scale_shift": "default", "time_embedding_dim": None, "time_embedding_type": "positional",
-    "upsample_type": "conv",
-}  # fmt: skip
+FIELDS = Fields(
+    kind=("_class_name", "UNet2DModel"),
+    read={
+        "in_channels": 3,
+        "out_channels": 3,
+        "block_out_channels": (224, 448, 672, 896),
+        "down_block_types": ("DownBlock2D", *["AttnDownBlock2D"] * 3),
+        "up_block_types": (*["AttnUpBlock2D"] * 3, "UpBlock2D"),
+        "layers_per_block": 2,
+        "attention_head_dim": 8,
+        "norm_num_groups": 32,
+        "num_class_embeds": None,
+        "dropout": 0.0,
+        "norm_eps": 1e-5,
+        "downsample_padding": 1,
+        "flip_sin_to_cos": True,
+        "freq_shift": 0,
+    },
+    fixed={
+        "act_fn": ("silu", "swish"),
+        "add_attention": (True,),
+        "attn_norm_num_groups": (None,),
+        "center_input_sample": (False,),
+        "class_embed_type": (None,),
+        "downsample_type": ("conv",),
+        "mid_block_scale_factor": (1,),
+        "mid_block_type": ("UNetMidBlock2D",),
+        "resnet_time_scale_shift": ("default",),
+        "time_embedding_dim": (None,),
+        "time_embedding_type": ("positional",),
+        "upsample_type": ("conv",),
+    },
+    # The size is only that of the training pictures; the number of steps only counts for embeddings that are learned.
+    harmless=frozenset(
+        {"_diffusers_version", "_name_or_path", "_use_default_values", "num_train_timesteps", "sample_size"}
+    ),
+)
 
 
-def config_from_published(published: dict) -> UNetConfig:
-    """A `UNetConfig` from the content of a ``UNet2DModel``'s config.json; what the file leaves out has diffusers' default.
+def config_from_published(fields: dict[str, Any], where: str) -> UNetConfig:
+    """A `UNetConfig` from the fields of a ``UNet2DModel``'s config.json.
 
     Raises:
-        ValueError: a variant that `UNet` does not have.
+        ValueError: blocks that `UNet` does not have.
     """
-    for name, only in _ONE_WAY.items():
-        if published.get(name, only) != only:
-            raise ValueError(f"{name}: got {published[name]!r}, wanted {only!r}, the only one that UNet has")
-    down = published.get("down_block_types", ["DownBlock2D"] + ["AttnDownBlock2D"] * 3)
-    up = published.get("up_block_types", ["AttnUpBlock2D"] * 3 + ["UpBlock2D"])
+    down, up = fields["down_block_types"], fields["up_block_types"]
     attention = tuple(name == "AttnDownBlock2D" for name in down)
     mirrored = [("Attn" if attends else "") + "UpBlock2D" for attends in reversed(attention)]
     if not {"DownBlock2D", "AttnDownBlock2D"} >= set(down) or list(up) != mirrored:
         raise ValueError(
-            f"down_block_types, up_block_types: got {list(down)}, {list(up)}, wanted DownBlock2D and AttnDownBlock2D, mirrored"
+            f"{where}: got down_block_types, up_block_types = {list(down)}, {list(up)}, wanted DownBlock2D and "
+            "AttnDownBlock2D, mirrored"
         )
     return UNetConfig(
-        in_channels=published.get("in_channels", 3),
-        out_channels=published.get("out_channels", 3),
-        widths=tuple(published.get("block_out_channels", (224, 448, 672, 896))),
+        in_channels=fields["in_channels"],
+        out_channels=fields["out_channels"],
+        widths=tuple(fields["block_out_channels"]),
         attention=attention,
-        layers=published.get("layers_per_block", 2),
-        head_width=published.get("attention_head_dim", 8),
-        groups=published.get("norm_num_groups", 32),
-        classes=published.get("num_class_embeds") or 0,
-        dropout=published.get("dropout", 0.0),
-        eps=published.get("norm_eps", 1e-5),
-        padding=published.get("downsample_padding", 1),
-        cosine_first=published.get("flip_sin_to_cos", True),
-        freq_shift=published.get("freq_shift", 0),
+        layers=fields["layers_per_block"],
+        head_width=fields["attention_head_dim"],
+        groups=fields["norm_num_groups"],
+        classes=fields["num_class_embeds"] or 0,
+        dropout=fields["dropout"],
+        eps=fields["norm_eps"],
+        padding=fields["downsample_padding"],
+        cosine_first=fields["flip_sin_to_cos"],
+        freq_shift=fields["freq_shift"],
     )
 
 
-def _our_name(name: str) -> str:
-    """A published tensor's name here: only attention is called otherwise, in its new spelling or its old."""
-    if ".attentions." not in name:
-        return name
-    for theirs, ours in (
-        (".to_out.0.", ".out."), (".to_q.", ".q."), (".to_k.", ".k."), (".to_v.", ".v."),
-        (".proj_attn.", ".out."), (".query.", ".q."), (".key.", ".k."), (".value.", ".v."),
-    ):  # fmt: skip
-        name = name.replace(theirs, f".attention{ours}")
-    return name
+# Attention's maps here, in diffusers' new spelling and in the old; everything else has the same name in both.
+_ATTENTION = {
+    "to_q": "q",
+    "to_k": "k",
+    "to_v": "v",
+    "to_out.0": "out",
+    "query": "q",
+    "key": "k",
+    "value": "v",
+    "proj_attn": "out",
+}
+
+
+def _names(model: UNet) -> dict[str, str]:
+    """The published names of a model's modules, and ours."""
+    names = {}
+    for own in dict.fromkeys(key.rpartition(".")[0] for key in model.state_dict()):
+        place, attends, one = own.rpartition(".attention.")
+        for theirs in [key for key, value in _ATTENTION.items() if value == one] if attends else []:
+            names[f"{place}.{theirs}"] = own
+        if not attends:
+            names[own] = own
+    return names

@@ -1,4 +1,4 @@
-r"""How many floating-point operations a training takes: the rule of thumb, and the exact count for today's decoder.
+r"""The floating-point operations of a training: the rule of thumb 6ND, and the exact count for today's decoder.
 
 - the rule (eq-laws-six): :math:`C \approx 6 N D`: each parameter takes part in one multiplication and one addition for each
   token, going forward; the backward pass does the same work twice, once for the inputs' gradients and once for the weights'

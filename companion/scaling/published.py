@@ -1,4 +1,4 @@
-r"""What is known about the training of published models: when, by whom, on how many operations and tokens, at what price.
+r"""The training compute of published models: when, by whom, on how many operations and tokens, for how many dollars.
 
 A figure is ``published`` if the makers print it, an ``estimate`` if others worked it out (Epoch AI, from hardware or from
 benchmarks, good to a factor of two or so), and ``derived`` if it is :math:`6 N D` of the makers' own N and D. What is not

@@ -14,23 +14,23 @@ from collections.abc import Sequence
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from companion.language.scoring import token_log_probs
 from companion.training import evaluating
 from companion.validate import check_count, check_shapes
 
 
 def continuation_nats(model: nn.Module, ids: Int[Tensor, "batch n"], prompt: int) -> Float[Tensor, "batch"]:
-    """What the model pays for each token after the prompt, in nats, the mean for each text (eq-decoding-nats).
+    """The negative log-likelihood of each token after the prompt, in nats, the mean for each text (eq-decoding-nats).
 
     Args:
-        model: a `companion.language.scoring.LanguageModel`; its mode is restored.
-        ids: prompts and continuations, shape (batch, n), no longer than the model's context.
+        model: a `companion.language.contract.LanguageModel`; its mode is restored.
+        ids: prompts and continuations, shape (batch, n), no longer than the model's context + 1.
         prompt: how many tokens of each row are the prompt, at least 1.
     """
     check_shapes(ids=(ids, "batch n"))
     check_count("prompt", prompt, high=ids.shape[1] - 1)
     with evaluating(model):
-        log_p = model(ids[:, :-1]).log_softmax(-1)
-    return -log_p.gather(-1, ids[:, 1:, None])[:, prompt - 1 :, 0].mean(-1)
+        return -token_log_probs(model, ids)[:, prompt - 1 :].mean(-1)
 
 
 def repetition(texts: Sequence[Sequence[int] | Tensor], n: int = 4) -> float:

@@ -2,6 +2,7 @@
 
 from companion.training.checkpoint import CorruptCheckpoint
 from companion.training.loop import History, TrainResult, mean_over_examples, train
+from companion.training.losses import MaskedMean
 from companion.training.modes import evaluating
 from companion.training.optimization import EMA, TrainConfig, TrainingDiverged, Updater, decay_groups
 
@@ -9,6 +10,7 @@ __all__ = [
     "EMA",
     "CorruptCheckpoint",
     "History",
+    "MaskedMean",
     "TrainConfig",
     "TrainResult",
     "TrainingDiverged",

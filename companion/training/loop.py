@@ -23,11 +23,12 @@ from tqdm import tqdm
 from companion.training.batches import Batch, Batches, Data, count_examples, seeded
 from companion.training.checkpoint import CorruptCheckpoint, load_checkpoint, save_checkpoint
 from companion.training.distributed import join, mean_over_processes, share_buffers
+from companion.training.losses import MaskedMean
 from companion.training.modes import evaluating
 from companion.training.optimization import TrainConfig, TrainingDiverged, Updater, decay_groups
 from companion.validate import check_count
 
-Loss = Callable[[nn.Module, Batch, torch.Generator], Tensor]
+Loss = Callable[[nn.Module, Batch, torch.Generator], Tensor | MaskedMean]
 
 
 @dataclass
@@ -87,7 +88,8 @@ def train(
 
     Args:
         model: on the device on which it is to be trained.
-        loss: ``loss(model, batch, generator)``, the mean over the batch's examples; its noise comes from the generator.
+        loss: ``loss(model, batch, generator)``, the mean over the batch's examples, or a `MaskedMean` if examples have
+            unequally many targets; its noise comes from the generator.
         data: tensors with one first axis, read in a new order in each epoch; or ``draw(n, generator)``, a fresh batch.
         config: how to train.
         evaluate: numbers of the model (averaged weights where there are) for the history, without gradients.
@@ -129,10 +131,17 @@ def train(
     for step in bar:
         batch = [part.to(device) for part in batches(step)]
         with seeded(device, config.seed, step, rank) as generator:
-            value = _backward(objective, [part[rank::world] for part in batch], generator, config)
-        if world > 1:
-            value = mean_over_processes(value, device)
+            total, count = _backward(objective, [part[rank::world] for part in batch], generator, config)
+        if world > 1:  # the gradients are the processes' mean already, so this is what they must be divided by
+            total, count = mean_over_processes(total, device), mean_over_processes(count, device)
             share_buffers(model)
+        if not count:
+            raise ValueError(f"loss: got no target in the batch of step {step}, wanted at least one")
+        value = total / count
+        if count != 1:
+            for parameter in model.parameters():
+                if parameter.grad is not None:
+                    parameter.grad /= count
         if not math.isfinite(value):
             raise TrainingDiverged(
                 f"the loss is {value} at step {step} of {config.steps} (learning rate {config.lr_at(step):.2g}; the "
@@ -182,8 +191,10 @@ class _Objective(nn.Module):
         super().__init__()
         self.model, self.loss = model, loss
 
-    def forward(self, batch: Batch, generator: torch.Generator) -> Tensor:
+    def forward(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor | float]:
+        """Sum and number of the loss's terms; a plain loss, a mean over as many examples as any other part, counts 1."""
         value = self.loss(self.model, batch, generator)
+        value, count = (value.total, value.count) if isinstance(value, MaskedMean) else (value, 1.0)
         if not isinstance(value, Tensor) or value.numel() != 1:
             got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
             raise ValueError(f"loss: got {got}, wanted one number: the mean over the batch's examples")
@@ -191,19 +202,21 @@ class _Objective(nn.Module):
             raise ValueError(
                 "loss: got a loss without a gradient, wanted one that depends on the model; no .detach() in it"
             )
-        return value.squeeze()
+        return value.squeeze(), count
 
 
-def _backward(objective: nn.Module, batch: list[Tensor], generator: torch.Generator, config: TrainConfig) -> float:
-    """Add the gradient of the mean loss over all parts to the parameters; the value is this process's mean loss."""
-    total = 0.0
+def _backward(
+    objective: nn.Module, batch: list[Tensor], generator: torch.Generator, config: TrainConfig
+) -> tuple[float, float]:
+    """Add the gradient of the loss's sum over all parts to the parameters; this process's sum, and of how many terms."""
+    total = count = 0.0
     for part in range(config.accumulate):
         # Only the last part's gradients need to travel between the processes.
         wait = isinstance(objective, DistributedDataParallel) and part < config.accumulate - 1
         with objective.no_sync() if wait else contextlib.nullcontext():
             micro = tuple(t[part :: config.accumulate] for t in batch)
             with torch.autocast(generator.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-                value = objective(micro, generator) / config.accumulate
+                value, terms = objective(micro, generator)
             value.backward()
-        total += value.item()
-    return total
+        total, count = total + value.item(), count + float(terms)
+    return total, count

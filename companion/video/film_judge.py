@@ -1,4 +1,4 @@
-"""What a film shows: which digit, and where it goes. Measured from the pixels alone, so that any film can be judged.
+"""The judge of films: which digit a film shows and where it goes, measured from the pixels alone, so that any can be judged.
 
 The place of the digit in a frame is the centre of its ink (eq-coherence-centroid): with ink w = (x + 1)/2, 0 below a tenth,
 

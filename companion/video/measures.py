@@ -1,4 +1,4 @@
-"""Is a row of frames a film? Three measures of temporal coherence, from pixels alone.
+"""Three measures of temporal coherence of films, from pixels alone.
 
 With c_t the centre of the ink of frame t (`companion.video.film_judge`):
 

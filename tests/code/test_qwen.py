@@ -7,7 +7,6 @@ import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from companion.code.qwen import Qwen, file_prompt, repository_prompt
-from companion.language.generation import empty_caches
 from companion.text.llama import LlamaConfig
 from tests.conftest import rejects
 from tests.published import published
@@ -50,9 +49,20 @@ def test_with_a_cache_the_logits_are_the_same() -> None:
     with torch.no_grad():
         for block in model.blocks:
             block.attention.k.bias.normal_()
-        caches = empty_caches(model)
+        caches = model.new_state(2)
         got = torch.cat([model(part, caches) for part in IDS.split([3, 1, 3], dim=1)], 1)
         torch.testing.assert_close(got, model(IDS), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("std", [0.02, 0.5])
+def test_matrices_start_with_the_spread_that_the_configuration_names(std: float) -> None:
+    model = Qwen(LlamaConfig(300, 8, width=64, layers=2, heads=4, kv_heads=2, hidden=200, init_std=std))
+    for name, parameter in model.named_parameters():
+        if parameter.ndim == 2:
+            assert float(parameter.detach().std()) == pytest.approx(std, rel=0.1), name
+        elif name.endswith("bias"):
+            assert not parameter.any(), name
+    assert model.config.qkv_bias and model.blocks[0].attention.out.bias is None
 
 
 def test_other_kinds_are_refused(tmp_path: Path) -> None:

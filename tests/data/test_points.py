@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from companion.data.points import GaussianMixture, checkerboard, grid, moons, ring
+from companion.data.points import GaussianMixture, grid, moons, ring
 from tests.conftest import rejects
 
-LOADERS = [ring, grid, moons, checkerboard]
+LOADERS = [ring, grid, moons]
 
 
 def unequal_mixture(dtype: torch.dtype = torch.float64) -> GaussianMixture:
@@ -128,15 +128,6 @@ def test_moons_without_noise_lie_on_two_half_circles():
         )
 
 
-def test_checkerboard_fills_black_squares_only():
-    data = checkerboard()
-    cell = ((data.points + 2).clamp(max=3.9999)).floor()
-    assert (cell.sum(1) % 2 == 0).all() and data.points.abs().max() <= 2
-    assert len(cell.unique(dim=0)) == 8
-    shares = data.labels.bincount() / len(data)
-    assert torch.allclose(shares, torch.full((8,), 1 / 8), atol=0.02)
-
-
 def test_a_set_without_a_closed_form_says_so():
     with rejects("moons: got a set without a closed-form"):
         moons().mixture
@@ -164,7 +155,6 @@ def test_bad_input():
         (lambda: grid(side=0), "side: got 0"),
         (lambda: grid(spacing=-1.0), "spacing: got -1.0"),
         (lambda: moons(noise=-0.1), "noise: got -0.1"),
-        (lambda: checkerboard(side=1), "side: got 1"),
         (lambda: ring().mixture.smoothed(-1.0), "sigma: got -1.0"),
         (lambda: ring().mixture.scaled(0.0), "factor: got 0.0"),
         (lambda: ring().mixture.log_prob(torch.zeros(4, 3)), r"x: got shape \(4, 3\), wanted \(n d=2\)"),

@@ -119,7 +119,7 @@ WRONG: list[typical.Row] = [
     ("3.8.4", growth(lambda a, b, f, r: [r[1], r[0], r[2], r[3]]), 11, "swapped"),
     ("3.8.4", growth(lambda a, b, f, r: [f**0.5, f**0.5, 1.0, r[3]]), 7, "taken for a constant"),
     ("3.8.4", growth(lambda a, b, f, r: [r[0], r[1], 1 / r[2], r[3]]), 16, "ratio is turned over"),
-    ("3.8.4", growth(lambda a, b, f, r: [*r[:3], f**-a]), 15, "one price alone"),
+    ("3.8.4", growth(lambda a, b, f, r: [*r[:3], f**-a]), 15, "one part alone"),
     ("3.8.4", growth(lambda a, b, f, r: [*r[:3], 1 / r[3]]), 15, "leaves less"),
     ("3.8.4", lambda *_: (2.0, 5.0, 2.5, 0.7), 0, "formulas in alpha"),
     ("3.8.5", serve(used=False), 11, "as if nothing were served"),

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from companion.data import digits
 from companion.foundations.elbo import ELBO, elbo, elbo_loss, evaluate, free_bits_loss, iwae, latent_use
-from companion.foundations.latent_space.pca import fit_pca
 from companion.foundations.latent_space.ppca import best_log_likelihood, fit_ppca, latent_nats
+from companion.foundations.pca import fit_pca
 from companion.foundations.vae import VAE, BernoulliLikelihood, GaussianLikelihood, binarise, mlp_vae
 from companion.training import TrainConfig, train
 from tests.conftest import gen, rejects

@@ -5,11 +5,13 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from companion.language.beam_search import beam_search
+from companion.language.conditioning import ConditionedConfig
 from companion.language.generation import generate
+from companion.language.states import TokenState
 from companion.text.gpt import GPT, GPTConfig
 from tests.conftest import rejects
 
@@ -62,9 +64,17 @@ class TestTruth:
         table = torch.tensor([[0.6, 0.4, 0, 0], [0.3, 0.25, 0.25, 0.2], [0.0, 0.0, 0.9, 0.1], [0.25] * 4])
         after = {3: 0, 0: 1, 1: 2, 2: 3}
 
-        def chain(ids: Tensor) -> Tensor:
-            return table[torch.tensor([[after[i] for i in row] for row in ids.tolist()])].log()
+        class Chain(nn.Module):
+            config = ConditionedConfig(vocab_size=4, context=8)
 
+            def new_state(self, batch: int) -> TokenState:
+                return TokenState(torch.zeros(batch, 0, dtype=torch.int64))
+
+            def forward(self, ids: Tensor, state: TokenState) -> Tensor:
+                state.append(ids)
+                return table[torch.tensor([[after[i] for i in row] for row in ids.tolist()])].log()
+
+        chain = Chain()
         assert beam_search(chain, torch.tensor([[3]]), 2, beams=1)[0].ids.tolist() == [3, 0, 0]
         best = beam_search(chain, torch.tensor([[3]]), 2, beams=2)[0]
         assert best.ids.tolist() == [3, 1, 2] and best.log_prob == pytest.approx(math.log(0.4 * 0.9), abs=1e-5)
@@ -117,7 +127,14 @@ class TestDependence:
         assert all(f.ids[-1] == STOP or len(f.ids) == 9 for f in stopped)
 
     def test_more_than_the_context(self, model):
-        assert len(beam_search(model, torch.tensor([[1, 2]]), 20, beams=2)[0].ids) == 22
+        """Then the last tokens that fit are read anew at each step."""
+        got = beam_search(model, torch.tensor([[1, 2]]), 20, beams=2)
+        beams = [(0.0, [1, 2])]
+        for _ in range(20):
+            log_p = [model(torch.tensor([ids[-16:]]))[0, -1].log_softmax(-1).tolist() for _, ids in beams]
+            longer = [(p + q, [*ids, x]) for (p, ids), row in zip(beams, log_p, strict=True) for x, q in enumerate(row)]
+            beams = sorted(longer, reverse=True)[:2]
+        assert [found.ids.tolist() for found in got] == [ids for _, ids in beams]
 
 
 class TestBadInput:

@@ -1,4 +1,4 @@
-"""Counted text: the printed recursion by hand, probabilities that add up, and text that the counts make certain."""
+"""Counted text: the printed recursion by hand, probabilities that add up, text that the counts make certain, and tokens."""
 
 import math
 from collections import Counter
@@ -9,7 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from companion.data import shakespeare
-from companion.language.ngrams import encode, fit_ngram, longest_copy
+from companion.language.generation import generate
+from companion.language.ngrams import NGram, NGramConfig, encode, fit_ngram, longest_copy
+from companion.language.scoring import mean_nats, next_token_loss
+from companion.language.speculative import speculate
+from companion.text.llama import Llama, LlamaConfig
 from tests.conftest import rejects
 
 
@@ -97,8 +101,6 @@ def test_bad_input() -> None:
         fit_ngram("abc", -1)
     with rejects("text"):
         fit_ngram("ab", 2)
-    with rejects("smaller order"):
-        fit_ngram(shakespeare(limit=5_000).text, 12)
     with rejects("text"):
         encode("z", "abc")
     with rejects("text"):
@@ -107,3 +109,101 @@ def test_bad_input() -> None:
         model.sample(5, torch.Generator(), temperature=0)
     with rejects("characters"):
         model.sample(-1, torch.Generator())
+
+
+TOKENS = torch.tensor([0, 1, 2, 0, 1, 3, 0, 1, 2, 4])
+SIZE = 6
+
+
+class TestTokens:
+    """The same counts as a language model of token numbers."""
+
+    @staticmethod
+    def by_hand(past: list[int], order: int, add: float | None) -> list[float]:
+        text = TOKENS.tolist()
+        a = len(set(text)) / SIZE if add is None else add
+        q = [(text.count(x) + a) / (len(text) + a * SIZE) for x in range(SIZE)]
+        for m in range(1, min(order, len(past)) + 1):
+            after = [text[i + m] for i in range(len(text) - m) if text[i : i + m] == past[-m:]]
+            if after:
+                n, k = len(after), len(set(after))
+                q = [(after.count(x) + k * q[x]) / (n + k) for x in range(SIZE)]
+        return q
+
+    @pytest.mark.parametrize("order", [0, 1, 2, 3])
+    @pytest.mark.parametrize("add", [None, 1.0, 0.25])
+    @pytest.mark.parametrize("past", [[], [0, 1], [2], [5], [4], [1, 5], [5, 1], [2, 0, 1], [0, 1, 2, 4]])
+    def test_the_shares_are_those_counted_by_hand(self, order, add, past):
+        """A context that was never seen, one that ends the text and is followed by nothing, and the empty one included."""
+        model, want = NGram(TOKENS, NGramConfig(SIZE, order, add)), torch.tensor(self.by_hand(past, order, add))
+        torch.testing.assert_close(model.probabilities(past).float(), want, rtol=0, atol=1e-6)
+        if past:
+            got = model(torch.tensor([past]))[0, -1].exp()  # with T/V an unseen token still has a share
+            torch.testing.assert_close(got, want, rtol=0, atol=1e-6)
+
+    def test_no_number_overflows_however_many_tokens_and_however_long_the_past(self):
+        """With V = 10,000 and an order of 4 a sequence has 10^20 names, more than int64 holds: counted exactly all the same."""
+        text = 9_990 + torch.randint(10, (300,), generator=torch.Generator().manual_seed(2))
+        large, small = NGram(text, NGramConfig(10_000, 6, 1.0)), NGram(text - 9_990, NGramConfig(10, 6, 1.0))
+        for start in (0, 70, 200):
+            past = text[start : start + 9]
+            counted, want = large.probabilities(past), small.probabilities(past - 9_990)
+            # only the shares of single tokens know how many there are; six tokens in a row outweigh them
+            assert counted.argmax() == 9_990 + want.argmax() == text[start + 9]
+            assert float((counted[9_990:] - want).abs().max()) < 0.02
+        assert (
+            large.token_probabilities(text).log() - small.token_probabilities(text - 9_990).log()
+        ).abs().median() < 0.02
+
+    def test_a_texts_probabilities_are_those_of_one_token_after_the_other(self):
+        model = NGram(TOKENS, NGramConfig(SIZE, 2, 1.0))
+        text = torch.tensor([1, 2, 0, 5, 0, 1, 3, 3])
+        want = [float(model.probabilities(text[:i])[text[i]]) for i in range(len(text))]
+        assert model.token_probabilities(text).tolist() == pytest.approx(want, abs=1e-12)
+        assert mean_nats(model, text) == pytest.approx(-sum(map(math.log, want[1:])) / 7, abs=1e-6)
+
+    def test_the_future_and_other_rows_do_not_matter(self):
+        model = NGram(TOKENS, NGramConfig(SIZE))
+        one, other = torch.tensor([[3, 0, 1, 2], [0, 0, 0, 0]]), torch.tensor([[3, 0, 1, 5], [4, 4, 4, 4]])
+        assert torch.equal(model(one)[0, :3], model(other)[0, :3])
+        assert not torch.equal(model(one)[0, 3], model(other)[0, 3])
+
+    def test_it_learns_a_text_better_than_counts_of_single_tokens(self):
+        generator = torch.Generator().manual_seed(0)
+        chain = torch.rand(8, 8, generator=generator).pow(6) + 1e-3
+        ids = [0]
+        for _ in range(4000):
+            ids.append(int(torch.multinomial(chain[ids[-1]], 1, generator=generator)))
+        text = torch.tensor(ids)
+        one, two = (NGram(text[:3000], NGramConfig(8, order, 1.0)) for order in (1, 2))
+        shares = torch.bincount(text[:3000], minlength=8) / 3000
+        unigram = -float(shares[text[3001:]].log().mean())
+        law = chain / chain.sum(1, keepdim=True)
+        best = -float(law[text[3000:-1], text[3001:]].log().mean())
+        nats = [float(next_token_loss(model, (text[None, 3000:],))) for model in (one, two)]
+        assert best < nats[0] + 0.02 < best + 0.1 < unigram
+        assert nats[1] < best + 0.25  # nothing to gain from more than one token here
+
+    def test_as_a_draft_it_leaves_the_text_as_it_is(self):
+        torch.manual_seed(3)
+        target = Llama(LlamaConfig(SIZE, 40, 12, 2, heads=3, kv_heads=1, hidden=16))
+        for parameter in target.parameters():
+            torch.nn.init.normal_(parameter, std=0.5)
+        prompt = torch.tensor([[1, 0]])
+        own = generate(target, prompt, 30)
+        for model in (NGram(TOKENS, NGramConfig(SIZE)), NGram(own[0], NGramConfig(SIZE))):
+            run = speculate(target, model, prompt, 30, lookahead=3)
+            assert torch.equal(run.ids, own)
+        assert run.kept > 10  # a table of the target's own text is often right
+
+    def test_bad_input(self):
+        with rejects("ids"):
+            NGram(TOKENS, NGramConfig(3))
+        with rejects("order"):
+            NGram(TOKENS[:2], NGramConfig(SIZE, 2))
+        with rejects("order"):
+            NGramConfig(SIZE, -1)
+        with rejects("add"):
+            NGramConfig(SIZE, add=0.0)
+        with rejects("ids"):
+            NGram(TOKENS, NGramConfig(SIZE)).token_probabilities(TOKENS[None])

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from companion.language.scoring import check_tokens, mean_nats, next_token_loss, perplexity, windows
+from companion.language.contract import check_tokens
+from companion.language.scoring import mean_nats, next_token_loss, passages, perplexity
 from companion.nn.kv_cache import KVCache
 from companion.text.gpt import GPT, GPTConfig
 from companion.training import TrainConfig, train
@@ -53,7 +54,7 @@ def test_targets_are_shifted_exactly_once_I33() -> None:
 
 def test_passages_are_drawn_from_everywhere_and_each_stands_in_the_text() -> None:
     ids = torch.arange(20)
-    (batch,) = windows(ids, 6)(400, torch.Generator().manual_seed(0))
+    (batch,) = passages(ids, 6)(400, torch.Generator().manual_seed(0))
     assert batch.shape == (400, 6)
     assert (batch.diff(dim=1) == 1).all()
     assert set(batch[:, 0].tolist()) == set(range(15))  # the last passage, too, and none beyond the end
@@ -102,7 +103,7 @@ def test_a_model_of_a_markov_chain_reaches_its_entropy_rate_and_no_less() -> Non
     model = GPT(GPTConfig(vocab_size=5, context=6, width=16, layers=1, heads=2))
     untrained = mean_nats(model, held)
     config = TrainConfig(steps=300, batch_size=32, lr=1e-2, seed=0)
-    result = train(model, next_token_loss, windows(ids[:16_000], 7), config)
+    result = train(model, next_token_loss, passages(ids[:16_000], 7), config)
     trained = mean_nats(result.model, held)
     unigram = float(-(steady * steady.log()).sum())
     assert abs(untrained - math.log(5)) < 0.05
@@ -111,18 +112,18 @@ def test_a_model_of_a_markov_chain_reaches_its_entropy_rate_and_no_less() -> Non
 
 def test_bad_input() -> None:
     with rejects("length"):
-        windows(torch.arange(5), 1)
+        passages(torch.arange(5), 1)
     with rejects("passage"):
-        windows(torch.arange(5), 6)
+        passages(torch.arange(5), 6)
     with rejects("at least 2"):
         mean_nats(gpt(), draw(1))
     with rejects("context"):
         mean_nats(gpt(), draw(9), context=7)
     with rejects("int64"):
-        check_tokens(torch.zeros(1, 2), None, 5, 2)
+        check_tokens(torch.zeros(1, 2), None, 5)
     with rejects("from 0 to 5"):
-        check_tokens(torch.tensor([[0, 5]]), None, 5, 2)
+        check_tokens(torch.tensor([[0, 5]]), None, 5)
     with rejects("from -1"):
-        check_tokens(torch.tensor([[-1, 2]]), None, 5, 2)
-    with rejects("caches"):
-        check_tokens(draw(1, 2), [KVCache()], 5, 2)
+        check_tokens(torch.tensor([[-1, 2]]), None, 5)
+    with rejects("a state"):
+        check_tokens(draw(1, 2), [KVCache()], 5)

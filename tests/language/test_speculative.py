@@ -9,7 +9,8 @@ from torch import nn
 
 from companion.language.generation import generate
 from companion.language.processors import Temperature, TopK
-from companion.language.speculative import acceptance, expected_tokens, residual, speculate
+from companion.language.speculative import TextReader, acceptance, expected_tokens, judge, residual, speculate
+from companion.scaling.laws.lstm import LSTM, LSTMConfig
 from companion.text.llama import Llama, LlamaConfig
 from tests.conftest import rejects
 
@@ -99,6 +100,45 @@ def test_a_draft_that_is_the_target_is_always_kept() -> None:
     target = llama(0)
     run = speculate(target, target, PROMPT, 20, lookahead=3, generator=torch.Generator().manual_seed(0))
     assert run.kept == run.drafted == 15
+
+
+def test_the_judge_keeps_what_agrees_and_writes_one_token_more() -> None:
+    """Greedy by hand; and with proposals of any origin, drawn: always kept where the target is as sure as the draft."""
+    logits = 9.0 * nn.functional.one_hot(torch.tensor([1, 2, 3]), VOCAB).float()
+    for proposed, kept, token in (([1, 2], 2, 3), ([1, 4], 1, 2), ([0, 2], 0, 1)):
+        got = judge(logits, [], torch.tensor(proposed))
+        assert (got[0], int(got[1])) == (kept, token)
+    sure = list(nn.functional.one_hot(torch.tensor([1, 4]), VOCAB).float())
+    kept, token = judge(100 * logits, sure, torch.tensor([1, 4]), torch.Generator().manual_seed(0))
+    assert (kept, int(token)) == (1, 2)  # the second is impossible for the target
+
+
+def test_a_reader_reads_each_token_once_until_it_is_told_to_forget() -> None:
+    model, read = llama(0).eval(), []
+    model.register_forward_pre_hook(lambda _, given: read.append(given[0].shape[1]))
+    reader, ids = TextReader(model, [Temperature(2.0)]), torch.tensor([[1, 3, 0, 2, 4]])
+    with torch.no_grad():
+        reader(ids[:, :3], 1)
+        got = reader(ids, 2)
+        reader.forget(4)
+        again = reader(ids, 1)
+        want = model(ids)[0, -2:] / 2
+    torch.testing.assert_close(got, want)
+    torch.testing.assert_close(again, want[1:])
+    assert read == [3, 2, 1, 5]
+
+
+def test_a_recurrent_network_cannot_take_words_back() -> None:
+    lstm = LSTM(LSTMConfig(VOCAB, 40, 6))
+    with rejects("cannot go back"):
+        for seed in range(5):
+            speculate(llama(seed), lstm, PROMPT, 20)
+
+
+def test_autograd_can_use_the_text() -> None:
+    with torch.inference_mode():
+        inside = speculate(llama(0), llama(1), PROMPT, 4).ids
+    assert not inside.is_inference() and not speculate(llama(0), llama(1), PROMPT, 4).ids.is_inference()
 
 
 def test_the_expected_number_of_tokens_is_the_closed_form() -> None:

@@ -4,9 +4,9 @@ The working tree is never written: every worker has its copy below ``_build/muta
 torch, and buys that no mutant can spoil the next one's run.
 """
 
+import ast
 import difflib
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -60,23 +60,26 @@ def files_that_test(module: str) -> list[str]:
     *folder, stem = Path("tests", *Path(module).parts[1:]).with_suffix("").parts
     package = Path(*folder[:-1], f"test_{folder[-1]}.py")
     own = [package] if stem == "__init__" else [Path(*folder, f"test_{stem}.py"), package]
-    texts = _test_files(ROOT)
-    importers = [path for path, text in texts.items() if _imports(text, module)]
-    files = [path for path in texts if path in own or (path in importers and path.parent == Path(*folder))]
-    return [path.as_posix() for path in files or importers or (p for p in texts if p.parent == Path(*folder))]
+    name = ".".join(Path(module).with_suffix("").parts).removesuffix(".__init__")
+    imports = _imports(ROOT)
+    importers = [path for path, names in imports.items() if name in names]
+    files = [path for path in imports if path in own or (path in importers and path.parent == Path(*folder))]
+    return [path.as_posix() for path in files or importers or (p for p in imports if p.parent == Path(*folder))]
 
 
 @cache
-def _test_files(root: Path) -> dict[Path, str]:
-    paths = (path.relative_to(root) for path in sorted((root / "tests").rglob("test_*.py")))
-    return {path: (root / path).read_text(encoding="utf-8") for path in paths if _OTHER_TESTS.isdisjoint(path.parts)}
-
-
-def _imports(text: str, module: str) -> bool:
-    name = ".".join(Path(module).with_suffix("").parts).removesuffix(".__init__")
-    parent, _, stem = name.rpartition(".")
-    several = rf"from {re.escape(parent)} import (\([^)]*|[^\n]*)\b{stem}\b"
-    return bool(re.search(rf"(from|import) {re.escape(name)}( |$)|{several}", text, re.M))
+def _imports(root: Path) -> dict[Path, set[str]]:
+    """What each file of tests imports: modules, and names of modules, which may be modules too."""
+    found: dict[Path, set[str]] = {}
+    for path in sorted((root / "tests").rglob("test_*.py")):
+        if _OTHER_TESTS.isdisjoint(path.relative_to(root).parts):
+            names = found[path.relative_to(root)] = set()
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Import):
+                    names |= {alias.name for alias in node.names}
+                if isinstance(node, ast.ImportFrom) and node.module:
+                    names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
 
 
 def copy_project() -> Path:

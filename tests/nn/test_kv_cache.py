@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from companion.nn.kv_cache import KVCache
+from companion.nn.kv_cache import CrossKVState, KVCache, KVState
 from tests.conftest import rejects
 
 
@@ -43,6 +43,47 @@ def test_it_copies_rows_in_proportion_to_the_length() -> None:
         cache.append(torch.zeros(1, 1, 1, 2), torch.zeros(1, 1, 1, 2))
         rooms.add(cache._k.shape[2])
     assert len(rooms) <= 12  # it moved house a dozen times, not a thousand
+
+
+def test_selected_rows_and_clones_share_nothing_with_the_cache() -> None:
+    cache = KVCache()
+    cache.append(rows(3), -rows(3))
+    before, order = cache.k.clone(), torch.tensor([1, 0, 1])
+    chosen, copied = cache.select(order), cache.clone()
+    assert torch.equal(chosen.k, before[order]) and torch.equal(chosen.v, -before[order]) and chosen.length == 3
+    for one in (chosen, copied):
+        one.truncate(1)
+        one.append(one.k + 500.0, one.v + 500.0)
+        assert torch.equal(one.k[:, :, 1], one.k[:, :, 0] + 500.0)
+    assert torch.equal(cache.k, before) and cache.length == 3
+    assert KVCache().select(order).length == KVCache().clone().length == 0
+
+
+def test_a_selected_cache_keeps_its_room_to_grow() -> None:
+    """Beams are selected at each step: if each had to move house for the next position, a step would copy all twice."""
+    cache = KVCache()
+    for _ in range(5):
+        cache.append(rows(1), rows(1))
+    chosen = cache.select(torch.tensor([0, 1]))
+    store = chosen._k
+    assert store.shape[2] > 5
+    chosen.append(rows(1), rows(1))
+    assert chosen._k is store
+
+
+def test_all_layers_do_the_same_and_a_source_is_never_cut() -> None:
+    state = CrossKVState(KVState(2), KVState(2))
+    for layer in (0, 1):
+        state.own[layer].append(rows(3, layer), rows(3))
+        state.cross[layer].append(rows(7, layer), rows(7))
+    copied, chosen = state.clone(), state.select(torch.tensor([1]))
+    state.truncate(1)
+    assert (state.length, copied.length, chosen.length) == (1, 3, 3)
+    for layer in (0, 1):
+        assert state.own[layer].length == 1 and state.cross[layer].length == copied.cross[layer].length == 7
+        assert torch.equal(chosen.own[layer].k, rows(3, layer)[1:]) and torch.equal(
+            chosen.cross[layer].k, rows(7, layer)[1:]
+        )
 
 
 def test_bad_input() -> None:

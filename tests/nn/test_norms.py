@@ -27,12 +27,28 @@ def test_equals_torchs_module_with_its_gradients() -> None:
     torch.testing.assert_close(ours.weight.grad, theirs.weight.grad)
 
 
-def test_the_gradient_by_hand_is_the_formulas() -> None:
+def test_the_gradient_is_the_formulas() -> None:
     norm = RMSNorm(7, eps=0.1).double()
     nn.init.normal_(norm.weight)
     assert torch.autograd.gradcheck(norm, X.clone().requires_grad_())
     assert torch.autograd.gradcheck(lambda w: torch.func.functional_call(norm, {"weight": w}, X), norm.weight)
     assert torch.autograd.gradcheck(norm, X[0, 0].clone().requires_grad_())
+
+
+def test_works_under_torch_func_and_can_be_derived_twice() -> None:
+    norm = RMSNorm(7, eps=0.1).double()
+    nn.init.normal_(norm.weight)
+
+    def loss(x: torch.Tensor) -> torch.Tensor:
+        return norm(x).pow(3).sum()
+
+    rows = X.flatten(0, 1)
+    each = torch.func.vmap(torch.func.grad(loss))(rows)
+    torch.testing.assert_close(each, torch.autograd.functional.jacobian(loss, rows))
+    tangent = torch.randn_like(rows)
+    torch.testing.assert_close(torch.func.jvp(loss, (rows,), (tangent,))[1], (each * tangent).sum())
+    assert torch.autograd.gradgradcheck(norm, rows.clone().requires_grad_())
+    torch.testing.assert_close(torch.func.hessian(loss)(rows[0]), torch.autograd.functional.hessian(loss, rows[0]))
 
 
 def test_half_precision_is_computed_in_single() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
-from companion.nn.positions import Rotary, sinusoidal
+from companion.nn.positions import Rotary, frequencies, sinusoidal
 from tests.conftest import rejects
 
 
@@ -125,3 +125,48 @@ def test_bad_input() -> None:
         Rotary(8)(torch.zeros(1, 1, 3, 6), torch.arange(3)[None])
     with rejects("positions"):
         Rotary(8)(torch.zeros(2, 1, 3, 8), torch.arange(4)[None])
+
+
+def test_each_axis_turns_its_own_pairs_as_in_flux() -> None:
+    from diffusers.models.embeddings import apply_rotary_emb
+    from diffusers.models.transformers.transformer_flux import FluxPosEmbed
+
+    axes = (4, 6, 8)
+    positions = torch.randint(0, 9, (7, 3))
+    x = torch.randn(2, 3, 7, 18)
+    cos, sin = FluxPosEmbed(10_000, axes)(positions)  # neighbours make a pair
+    interleaved = apply_rotary_emb(x, (cos, sin))
+    order = torch.cat([torch.arange(0, 18, 2), torch.arange(1, 18, 2)])
+    got = Rotary(18, axes=axes)(x[..., order], positions[None])
+    torch.testing.assert_close(got, interleaved[..., order], rtol=0, atol=1e-5)
+
+
+def test_on_axes_scores_depend_on_the_differences_alone_and_each_axis_counts() -> None:
+    rotary, q, k = Rotary(12, axes=(2, 4, 6)), torch.randn(1, 2, 1, 12).double(), torch.randn(1, 2, 1, 12).double()
+
+    def score(m: tuple[int, ...], n: tuple[int, ...]) -> torch.Tensor:
+        return (rotary(q, torch.tensor([[m]])) * rotary(k, torch.tensor([[n]]))).sum(-1)
+
+    here = score((3, 5, 2), (1, 2, 7))
+    torch.testing.assert_close(score((13, 25, 32), (11, 22, 37)), here, rtol=0, atol=1e-6)
+    for other in ((4, 5, 2), (3, 6, 2), (3, 5, 3)):
+        assert not torch.allclose(score(other, (1, 2, 7)), here)
+    one = Rotary(12, axes=(12,))
+    assert torch.equal(one(q, torch.tensor([[4]])), Rotary(12)(q, torch.tensor([[4]])))
+
+
+def test_frequencies_stay_in_single_precision_when_a_model_is_made_bfloat16() -> None:
+    model = torch.nn.ModuleList([Rotary(8)]).bfloat16()
+    assert torch.equal(model[0].frequencies, Rotary(8).frequencies)
+    assert model.to("meta")[0].frequencies.device.type == "meta"
+
+
+def test_frequencies_as_printed() -> None:
+    got = frequencies(5, 100.0, shift=1)
+    assert got.tolist() == pytest.approx([100 ** (-i / 4) for i in range(5)])
+    with rejects("shift"):
+        frequencies(3, 100.0, shift=3)
+    with rejects("axes"):
+        Rotary(8, axes=(4, 2))
+    with rejects("positions"):
+        Rotary(8, axes=(4, 4))(torch.zeros(1, 1, 3, 8), torch.arange(3)[None])

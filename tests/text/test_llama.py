@@ -9,8 +9,7 @@ import torch
 from transformers import LlamaConfig as TheirConfig
 from transformers import LlamaForCausalLM
 
-from companion.language.generation import empty_caches
-from companion.nn.llama_block import LlamaBlock
+from companion.nn.llama_block import llama_block
 from companion.nn.positions import Rotary
 from companion.text.llama import Llama, LlamaConfig
 from tests.conftest import rejects
@@ -68,7 +67,7 @@ def test_with_a_cache_the_logits_are_the_same(chunks: tuple[int, ...], gated: bo
     torch.manual_seed(0)
     model = Llama(replace(SMALL, gated_attention=gated)).eval()
     with torch.no_grad():
-        caches = empty_caches(model)
+        caches = model.new_state(2)
         got = torch.cat([model(part, caches) for part in IDS.split(list(chunks), dim=1)], 1)
         torch.testing.assert_close(got, model(IDS), rtol=0, atol=1e-6)
     assert caches[0].k.shape == (2, 2, 7, 4)  # two shared heads, not six
@@ -88,7 +87,7 @@ def test_the_future_cannot_be_seen(gated: bool) -> None:
 def test_only_distances_count_I30() -> None:
     """A block sees relative positions alone: padding in front that is masked changes nothing behind it."""
     torch.manual_seed(0)
-    block = LlamaBlock(24, 6, 20, Rotary(4), kv_heads=2).eval()
+    block = llama_block(24, 6, 20, Rotary(4), kv_heads=2).eval()
     x = torch.randn(2, 5, 24)
     padded = torch.cat([torch.randn(2, 3, 24), x], 1)
     real = torch.arange(8) >= 3
@@ -103,7 +102,7 @@ def test_bad_input(tmp_path: Path) -> None:
     published_llama(tmp_path, tied=False)
     about = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**about, "num_hidden_layers": 3}))
-    with rejects("wanted those of a Llama"):
+    with rejects("missing: model.layers.2.input_layernorm.weight"):
         Llama.from_pretrained(tmp_path)
     rope = {**about["rope_parameters"], "rope_type": "llama3"}
     (tmp_path / "config.json").write_text(json.dumps({**about, "rope_parameters": rope}))

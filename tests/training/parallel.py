@@ -15,7 +15,7 @@ from torch import nn
 
 from companion.training import TrainConfig, TrainingDiverged, TrainResult, train
 from companion.training.batches import Batches
-from tests.training.problems import Awkward, evaluation, net, noisy, regression, squared
+from tests.training.problems import Awkward, asked_only, evaluation, net, noisy, regression, squared, uneven
 
 PLAIN = TrainConfig(steps=8, batch_size=16, lr=0.02, ema=0.9)
 PARTS = TrainConfig(steps=8, batch_size=16, lr=0.02, accumulate=4)
@@ -35,6 +35,8 @@ def main(folder: Path) -> None:
     model = net()
     train(model, squared, regression(), PARTS)
     keep("parts", train(model, squared, regression(), PARTS))  # and a model can be trained twice
+    for name, config in (("uneven", PLAIN), ("uneven parts", PARTS)):
+        keep(name, train(net(), asked_only, uneven(), config))
 
     # Noise and dropout differ from process to process; stopped in the seventh step, all processes resume alike.
     def once(model: nn.Module, batch: tuple[torch.Tensor, ...], generator: torch.Generator) -> torch.Tensor:

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from companion.training import MaskedMean
+
 
 def net(seed: int = 0) -> nn.Sequential:
     torch.manual_seed(seed)
@@ -48,6 +50,20 @@ def noisy(model: nn.Module, batch: tuple[Tensor, ...], generator: torch.Generato
 def evaluation(model: nn.Module) -> dict[str, float]:
     x, y = regression()
     return {"error": F.mse_loss(model(x)[:, :2], y), "random": torch.rand(())}
+
+
+def uneven() -> tuple[Tensor, Tensor, Tensor]:
+    """Rows of which most ask for one number of five and some for all, as completions of unequal length do."""
+    x, y = regression()
+    asked = torch.arange(5)[None] < torch.where(torch.arange(40) % 4 == 0, 5, 1)[:, None]
+    asked[7] = False  # and one for nothing
+    return x, y[:, :1] + torch.arange(5.0), asked
+
+
+def asked_only(model: nn.Module, batch: tuple[Tensor, ...], generator: torch.Generator) -> MaskedMean:
+    x, y, asked = batch
+    errors = (model(x)[:, :1] * torch.arange(1.0, 6.0) - y).square()
+    return MaskedMean((errors * asked).sum(), asked.sum())
 
 
 def weights(model: nn.Module) -> Tensor:

@@ -46,7 +46,7 @@ def read(folder: Path, name: str, rank: int) -> tuple[torch.Tensor, dict[str, li
         return weights, json.loads(stream.metadata()["history"]), stream.metadata()
 
 
-@pytest.mark.parametrize("name", ["plain", "parts"])
+@pytest.mark.parametrize("name", ["plain", "parts", "uneven", "uneven parts"])
 def test_two_processes_train_as_one_with_the_joint_batch(one, two, name):
     """Gradients (their norms at each step) and weights (averaged in "plain", with 4 accumulated parts in "parts")."""
     weights, history, _ = read(one, name, 0)
@@ -57,7 +57,7 @@ def test_two_processes_train_as_one_with_the_joint_batch(one, two, name):
             torch.testing.assert_close(torch.tensor(course[key]), torch.tensor(history[key]), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["plain", "parts", "whole", "resumed"])
+@pytest.mark.parametrize("name", ["plain", "parts", "uneven", "uneven parts", "whole", "resumed"])
 def test_both_processes_end_with_the_same_bits(two, name):
     (first, course, _), (second, other, _) = read(two, name, 0), read(two, name, 1)
     assert torch.equal(first, second)

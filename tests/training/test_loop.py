@@ -42,7 +42,9 @@ def test_the_loop_is_the_one_written_by_hand():
     matrices = [model[0].weight, model[2].weight]
     vectors = [model[0].bias, model[2].bias]
     optimizer = torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}], betas=(0.9, 0.99)
+        [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}],
+        betas=(0.9, 0.99),
+        fused=True,
     )
     batches = Batches(regression(), 16, 4)
     for step in range(12):

@@ -181,3 +181,24 @@ def test_bad_models_are_refused():
         EMA(net(), 1.5)
     with rejects("step"):
         TrainConfig(steps=1).lr_at(-1)
+
+
+def test_the_fused_kernel_is_torchs_adamw_within_rounding():
+    """Fifty steps with the same gradients, in float32, weights of both groups; another device has no such kernel."""
+    config = TrainConfig(steps=50, lr=0.05, weight_decay=0.3, betas=(0.8, 0.95), clip=0.7)
+    models = net(), net()
+    updater = Updater(models[0], config)
+    assert updater.optimizer.defaults["fused"]
+    assert not Updater(nn.Linear(2, 2, device="meta"), config).optimizer.defaults["fused"]
+    plain = torch.optim.AdamW(decay_groups(models[1], 0.3), betas=(0.8, 0.95), fused=False, foreach=False)
+    generator = torch.Generator().manual_seed(5)
+    for step in range(50):
+        for p, q in zip(models[0].parameters(), models[1].parameters(), strict=True):
+            p.grad = torch.randn(p.shape, generator=generator)
+            q.grad = p.grad.clone()
+        nn.utils.clip_grad_norm_(models[1].parameters(), 0.7)
+        for group in plain.param_groups:
+            group["lr"] = config.lr_at(step)
+        plain.step()
+        updater.step()
+        torch.testing.assert_close(weights(models[0]), weights(models[1]), rtol=1e-5, atol=1e-6)

@@ -13,7 +13,9 @@ import torch
 from torch import nn
 
 from companion.code.codex.fim import END, MIDDLE, PREFIX, SUFFIX, question
-from companion.language.generation import Processor, generate
+from companion.language.contract import left_padded
+from companion.language.generation import generate
+from companion.language.processors import Processor
 from companion.language.tokenizers import ByteLevelBPE
 
 
@@ -27,11 +29,11 @@ def complete(
     processors: tuple[Processor, ...] = (),
     generator: torch.Generator | None = None,
 ) -> list[str]:
-    """What the model writes after a prompt, up to its end sign: ``samples`` times, greedily without a generator.
+    """What the model writes after a prompt, up to its end token: ``samples`` times, greedily without a generator.
 
     Of a prompt that leaves no room in the context, the end is read.
     """
-    rows = write(model, bpe, [bpe.encode(prompt)] * samples, new_tokens, processors, generator)
+    rows = write(model, bpe, [bpe.encode(prompt)], new_tokens, processors, generator, samples=samples)
     return [bpe.decode(row) for row in rows]
 
 
@@ -47,7 +49,7 @@ def infill(
     generator: torch.Generator | None = None,
 ) -> list[str]:
     """What the model writes between prefix and suffix."""
-    rows = write(model, bpe, [question(bpe, prefix, suffix)] * samples, new_tokens, processors, generator)
+    rows = write(model, bpe, [question(bpe, prefix, suffix)], new_tokens, processors, generator, samples=samples)
     return [bpe.decode(row) for row in rows]
 
 
@@ -68,25 +70,33 @@ def write(
     new_tokens: int,
     processors: tuple[Processor, ...] = (),
     generator: torch.Generator | None = None,
+    *,
+    samples: int = 1,
 ) -> list[list[int]]:
-    """The tokens that the model writes after each of several prompts of one length, up to its end sign, without it.
+    """The tokens that the model writes after each prompt, up to its end token, without it; ``samples`` rows a prompt.
 
     Raises:
-        ValueError: prompts of different lengths, or no room for them in the context.
+        ValueError: no room for the prompts in the context.
     """
     end, room = bpe.special[END], model.config.context - new_tokens
     if room < 1:
         raise ValueError(f"new_tokens: got {new_tokens}, wanted fewer than the context of {model.config.context}")
-    lengths = {len(ids) for ids in prompts}
-    if len(lengths) != 1:
-        raise ValueError(f"prompts: got the lengths {sorted(lengths)}, wanted prompts of one length")
-    signs = torch.tensor([bpe.special[name] for name in (PREFIX, SUFFIX, MIDDLE)])
+    marks = torch.tensor([bpe.special[name] for name in (PREFIX, SUFFIX, MIDDLE)])
 
     def only_text(_: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        """A passage of training may begin inside a prefix, so the model sometimes goes on to a sign; here it must not."""
-        return logits.index_fill(1, signs, float("-inf"))
+        """A passage of training may begin inside a prefix, so the model sometimes goes on to a mark; here it must not."""
+        return logits.index_fill(1, marks, float("-inf"))
 
-    given = torch.tensor([list(ids[-room:]) for ids in prompts])
-    rows = generate(model, given, new_tokens, processors=(only_text, *processors), generator=generator, stop_token=end)
+    given, real = left_padded([ids[-room:] for ids in prompts])
+    rows = generate(
+        model,
+        given,
+        new_tokens,
+        attention_mask=real,
+        samples=samples,
+        processors=(only_text, *processors),
+        generator=generator,
+        stop_token=end,
+    )
     written = (row[given.shape[1] :].tolist() for row in rows)
     return [row[: row.index(end)] if end in row else row for row in written]

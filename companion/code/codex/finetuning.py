@@ -18,12 +18,14 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from companion.code.codex.fim import END, Cut, question
+from companion.language.contract import precise
 from companion.language.tokenizers import ByteLevelBPE
+from companion.training import MaskedMean
 from companion.validate import check_shapes
 
 NO_TARGET = -100
@@ -92,22 +94,18 @@ def _padded(rows: Sequence[tuple[list[int], list[int]]], end: int) -> tuple[Tens
 
 def completion_loss(
     model: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator | None = None
-) -> Float[Tensor, ""]:
+) -> MaskedMean:
     """Mean negative log-likelihood of the solutions' tokens, in nats (eq-codex-completion-loss), as `train` calls it.
 
     Args:
-        model: a `companion.language.scoring.LanguageModel`.
+        model: a `companion.language.contract.LanguageModel`.
         batch: rows of `examples`: tokens and targets; columns at the end where no row asks anything are not computed.
         generator: not needed: the objective draws nothing.
-
-    Raises:
-        ValueError: a batch that asks for nothing.
     """
     ids, targets = batch
     check_shapes(ids=(ids, "n length"), targets=(targets, "n length"))
-    asked = (targets != NO_TARGET).any(0).nonzero()
-    if not len(asked):
-        raise ValueError("targets: got no token to predict, wanted at least one")
-    used = int(asked[-1]) + 1
-    logits = model(ids[:, :used])
-    return F.cross_entropy(logits.flatten(0, 1), targets[:, :used].flatten(), ignore_index=NO_TARGET)
+    asked = targets != NO_TARGET
+    used = 1 + max(asked.any(0).nonzero()[:, 0].tolist(), default=0)
+    logits = precise(model(ids[:, :used]))
+    total = F.cross_entropy(logits.flatten(0, 1), targets[:, :used].flatten(), ignore_index=NO_TARGET, reduction="sum")
+    return MaskedMean(total, asked.sum())

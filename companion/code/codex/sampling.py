@@ -9,7 +9,7 @@ by which one can choose a program without running any: the mean, not the sum, as
 model's own distribution, whatever the temperature of the draw.
 
 Chen et al., "Evaluating Large Language Models Trained on Code", 2021, arXiv:2107.03374, section 3.3. Departure: the mean is
-over all tokens up to the end sign, also those that are cut off behind the function.
+over all tokens up to the end token, also those that are cut off behind the function.
 """
 
 from collections import defaultdict
@@ -21,7 +21,9 @@ from torch import nn
 
 from companion.code.codex.completion import first_block, write
 from companion.code.codex.fim import END
+from companion.language.contract import left_padded
 from companion.language.processors import Temperature
+from companion.language.scoring import token_log_probs
 from companion.language.tokenizers import ByteLevelBPE
 from companion.training import evaluating
 from companion.validate import check_count
@@ -54,21 +56,23 @@ def draw_programs(
 ) -> list[list[Program]]:
     """For each prompt, ``samples`` programs, drawn at a temperature; the likeliest tokens if there is no generator.
 
-    Prompts with the same number of tokens are written together, which changes nothing but the time.
+    Prompts with the same number of tokens are written together, so that nothing is padded.
     """
     check_count("samples", samples)
     room = model.config.context - new_tokens
     groups: dict[int, list[tuple[int, list[int]]]] = defaultdict(list)
     for number, prompt in enumerate(prompts):
         ids = bpe.encode(prompt)[-room:] if room > 0 else []
-        groups[len(ids)] += [(number, ids)] * samples
+        groups[len(ids)].append((number, ids))
     drawn: list[list[Program]] = [[] for _ in prompts]
     for length in sorted(groups):
-        for first in range(0, len(groups[length]), ROWS):
-            numbers, given = zip(*groups[length][first : first + ROWS], strict=True)
-            written = write(model, bpe, given, new_tokens, (Temperature(temperature),), generator)
-            scores = mean_log_probs(model, bpe, given, written, new_tokens)
-            for number, ids, score in zip(numbers, written, scores, strict=True):
+        for first in range(0, len(groups[length]), max(1, ROWS // samples)):
+            part = groups[length][first : first + max(1, ROWS // samples)]
+            given = [ids for _, ids in part]
+            written = write(model, bpe, given, new_tokens, (Temperature(temperature),), generator, samples=samples)
+            owners = [one for one in part for _ in range(samples)]
+            scores = mean_log_probs(model, bpe, [ids for _, ids in owners], written, new_tokens)
+            for (number, _), ids, score in zip(owners, written, scores, strict=True):
                 drawn[number].append(Program(first_block(bpe.decode(ids)), score))
     return drawn
 
@@ -80,20 +84,16 @@ def mean_log_probs(
     written: Sequence[Sequence[int]],
     new_tokens: int,
 ) -> list[float]:
-    """s(x) of each row (eq-codex-log-prob): prompts of one length, and what was written after each.
+    """s(x) of each row (eq-codex-log-prob): prompts, and what was written after each.
 
-    The end sign counts as a token, if the row has one: it does if it is shorter than ``new_tokens``.
+    The end token counts, if the row has one: it does if it is shorter than ``new_tokens``.
     """
-    end, before = bpe.special[END], len(prompts[0])
+    end = bpe.special[END]
     rows = [[*ids, end] if len(ids) < new_tokens else list(ids) for ids in written]
-    longest = max(map(len, rows))
-    ids = torch.tensor(
-        [[*given, *row, *[end] * (longest - len(row))] for given, row in zip(prompts, rows, strict=True)]
-    )
+    ids, real = left_padded([[*given, *row] for given, row in zip(prompts, rows, strict=True)])
     with evaluating(model):
-        each = model(ids[:, :-1])[:, before - 1 :].log_softmax(-1)
-    each = each.gather(-1, ids[:, before:, None])[..., 0]
-    return [float(values[: len(row)].double().mean()) for values, row in zip(each, rows, strict=True)]
+        each = token_log_probs(model, ids, real)
+    return [float(values[-len(row) :].double().mean()) for values, row in zip(each, rows, strict=True)]
 
 
 def surest(programs: Sequence[Program]) -> int:

@@ -1,4 +1,4 @@
-"""Digits in two inks, with a skew that we plant and therefore know.
+"""A data set with a planted bias: digits in two inks, with a skew that is known.
 
 Each handwritten digit is painted blue or orange by a coin whose bias depends on the digit: `PLANTED`, from 0.1 blue for the
 zeros to 0.9 for the nines, one half over all. Digit and ink stand for an occupation and for an attribute of the people in it;

@@ -1,4 +1,4 @@
-r"""Measuring a skew, predicting what guidance does to it, and weights that remove it from the data.
+r"""Measures of bias: how skewed a generator is, what guidance does to the skew, and weights that remove it from the data.
 
 An attribute a (here: blue ink) has the share :math:`s_c` among the data of class c, and the share :math:`\hat s_c` among what a
 model draws when asked for c.

@@ -1,10 +1,10 @@
-r"""From operations to joules to grams of carbon dioxide, each step with its unit.
+r"""Energy and carbon accounting: from operations to joules to grams of carbon dioxide, each step with its unit.
 
 - energy (eq-energy-chain): :math:`E = P\, t`; a kilowatt-hour is 3.6 million joules
 - carbon (eq-energy-chain): :math:`m = E \cdot \mathrm{PUE} \cdot I`, with the grid's intensity I in grams for a
   kilowatt-hour. PUE is what a data centre uses for each unit that reaches its computers, at least 1. It is applied *once*: a
   published energy may hold it already
-- price of an operation (eq-energy-chain): :math:`\varepsilon = E / C`, joules for one floating-point operation
+- energy of an operation (eq-energy-chain): :math:`\varepsilon = E / C`, joules for one floating-point operation
 
 `Meter` measures a block of code. Where the machine has counters of energy (Intel's RAPL, under ``/sys/class/powercap``, often
 readable by the administrator only, and absent in virtual machines) it reads them; they count the whole processor, other

@@ -1,4 +1,4 @@
-"""What makers and others have published about the energy of trainings and of single answers, in one unit each.
+"""Published energy of trainings and of single answers, by their makers and by others, in one unit each.
 
 Two mistakes are built out. A number for a thousand answers is stored as what it is and read for one item by a property; and
 each training says what its energy counts, so that nobody multiplies by a building's overhead twice.

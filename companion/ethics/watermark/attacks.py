@@ -1,4 +1,4 @@
-"""What a reader may do to a watermarked text before the detector sees it.
+"""Attacks on a text watermark: what a reader may do to a marked text before the detector sees it.
 
 Each attack takes token ids and returns token ids, and knows neither key nor green lists. The pair (previous token, token) is
 what carries the mark, so whoever changes one token disturbs two pairs: of the pairs of a text in which each token was kept
@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from companion.nn.kv_cache import KVCache
+from companion.language.contract import precise
 from companion.validate import Finite, Share, check_count, checked
 
 
@@ -68,7 +68,7 @@ def redraw(
     Args:
         ids: texts no longer than the model's context.
         share: the chance of each token after the first.
-        model: a `companion.language.scoring.LanguageModel` in evaluation mode.
+        model: a `companion.language.contract.LanguageModel` in evaluation mode.
         generator: of places and draws.
     """
     n = ids.shape[1]
@@ -76,9 +76,9 @@ def redraw(
         raise ValueError(f"ids: got texts of {n} tokens, wanted at most the model's context, {model.config.context}")
     chosen, new = _places(ids, share, generator), ids.clone()
     chosen[:, 0] = False
-    caches = [KVCache() for _ in range(model.config.layers)]
+    state = model.new_state(len(ids))
     for place in range(n - 1):
-        logits = model(new[:, place : place + 1], caches)[:, -1]
+        logits = precise(model(new[:, place : place + 1], state)[:, -1])
         drawn = torch.multinomial(logits.softmax(-1), 1, generator=generator)[:, 0]
         new[:, place + 1] = torch.where(chosen[:, place + 1], drawn, new[:, place + 1])
     return new

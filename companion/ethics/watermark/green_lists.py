@@ -1,4 +1,4 @@
-r"""A watermark in the words themselves: green lists, and the test that finds them without the model.
+r"""The green-list watermark for language models, and the test that finds it without the model.
 
 Before each token the previous one seeds a random number generator, which deals the V tokens into a green list of
 G = ⌊γV⌋ tokens and a red rest. The writer adds δ to the logits of the green ones (eq-watermark-green):

@@ -1,1 +1,1 @@
-"""The checks of chapter 3.2's assignment: lines of descent, a fair price, likelihood, variety."""
+"""The checks of chapter 3.2's assignment: lines of descent, the operations of an update, likelihood, variety."""

@@ -83,9 +83,10 @@ def _split_best(answer: Answer, g: Generator) -> str:
     factor, plain = wanted / power, (law.A / law.B) ** (1 / total)  # G, and G without its exponents
     mistakes = {
         "the exponents of N and D are swapped": factor * swapped,
-        "G is missing: the prices A and B count too": power,
+        "G is missing: the factors A and B count too": power,
         "G is turned over": power / factor,
-        "G without the exponents in it: slopes are equal at the best split, not prices": plain * power,
+        "G without the exponents in it: slopes are equal at the best split, not the two parts of the loss": plain
+        * power,
         "N and D grow alike: that is a rule of thumb, not this law": math.sqrt(pairs),
     }
     return compare_numbers(n, wanted, mistakes, rel=1e-3)
@@ -126,8 +127,8 @@ def _growth_part(which: int, points: int) -> Property:
             {"N and D are swapped": true[0], "all of the compute goes into D": factor, "both grow alike": factor**0.5},
             {"the ratio is turned over": 1 / true[2], "the ratio is taken for a constant": 1.0},
             {
-                "the exponent of one price alone": factor**-alpha,
-                "the exponent of the other price alone": factor**-beta,
+                "the exponent of one part alone": factor**-alpha,
+                "the exponent of the other part alone": factor**-beta,
                 "the two exponents added up": factor**-total,
                 "more compute leaves less, not more": 1 / true[3],
             },

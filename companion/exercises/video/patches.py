@@ -1,7 +1,7 @@
 """The checks of exercises 3.7.3 and 3.7.4: the loss of films of unequal length, and how many tokens a film costs.
 
 The loss is judged by cutting out what is wanted and giving it to `torch.nn.functional.mse_loss`, the counts by making the
-latents, the patches and the matrix of who looks at whom, and counting them.
+latents, the patches and the matrix of attention, and counting them.
 """
 
 from collections.abc import Callable

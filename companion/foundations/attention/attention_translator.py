@@ -1,10 +1,11 @@
-"""A small encoder-decoder transformer: it reads a string and writes another, looking back at the input at every step.
+"""An encoder-decoder transformer that reads a string and writes another, attending to the input at every step.
 
 Vaswani et al. 2017, arXiv:1706.03762, with three departures: the norms stand before each part and not after it
 ("pre-norm", Xiong et al. 2020, arXiv:2002.04745), input and output share no embeddings, and symbols are characters.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -12,8 +13,9 @@ from torch import Tensor, nn
 
 from companion.foundations.attention.seq2seq import PAD
 from companion.nn.attention import MultiHeadAttention
-from companion.nn.kv_cache import KVCache
+from companion.nn.kv_cache import CrossKVState, KVState
 from companion.nn.positions import Rotary, sinusoidal
+from companion.nn.transformer_block import CrossBlock, TransformerBlock
 from companion.validate import check_choice, check_count, check_labels, check_number, check_shapes
 
 
@@ -23,7 +25,7 @@ class AttentionConfig:
 
     Attributes:
         sources: symbols of the input, padding included.
-        targets: symbols of the output, the start sign included.
+        targets: symbols of the output, the start symbol included.
         width: channels at each place.
         heads: of each attention.
         encoders: blocks that read.
@@ -60,39 +62,20 @@ class Memory:
     states: Float[Tensor, "batch n width"]
     real: Bool[Tensor, "batch n"]
 
+    def __getitem__(self, rows: Int[Tensor, "m"]) -> "Memory":
+        """What was made of these sources."""
+        return Memory(self.states[rows], self.real[rows])
 
-class TranslatorBlock(nn.Module):
-    """Self-attention, in a decoder cross-attention, and a two-layer network; each added to what came in."""
 
-    def __init__(self, config: AttentionConfig, *, cross: bool) -> None:
-        super().__init__()
-        width = config.width
-        self.norm_self = nn.LayerNorm(width)
-        rotary = Rotary(width // config.heads) if config.positions == "rotary" else None
-        self.self_attention = MultiHeadAttention(width, config.heads, dropout=config.dropout, rotary=rotary)
-        self.norm_cross = nn.LayerNorm(width) if cross else None
-        self.cross_attention = MultiHeadAttention(width, config.heads, dropout=config.dropout) if cross else None
-        self.norm_mlp = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
-
-    def forward(
-        self,
-        x: Float[Tensor, "batch t width"],
-        *,
-        real: Bool[Tensor, "batch t"] | None = None,
-        memory: Memory | None = None,
-        caches: tuple[KVCache, KVCache] | None = None,
-    ) -> tuple[Float[Tensor, "batch t width"], Float[Tensor, "batch heads t n"] | None]:
-        """In the encoder with ``real``, in the (causal) decoder with ``memory``; also the cross-attention's map."""
-        own, other = caches if caches is not None else (None, None)
-        x = x + self.self_attention(self.norm_self(x), causal=memory is not None, key_mask=real, cache=own)
-        weights = None
-        if memory is not None:
-            seen, weights = self.cross_attention(
-                self.norm_cross(x), memory.states, key_mask=memory.real, cache=other, return_weights=True
-            )
-            x = x + seen
-        return x + self.mlp(self.norm_mlp(x)), weights
+def block(config: AttentionConfig, *, cross: bool) -> TransformerBlock:
+    """A block of the encoder, or with cross-attention of the decoder, which is causal."""
+    width = config.width
+    rotary = Rotary(width // config.heads) if config.positions == "rotary" else None
+    own = MultiHeadAttention(width, config.heads, dropout=config.dropout, rotary=rotary)
+    other = MultiHeadAttention(width, config.heads, dropout=config.dropout) if cross else None
+    mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+    norm = partial(nn.LayerNorm, width)
+    return CrossBlock(own, other, mlp, norm) if cross else TransformerBlock(own, mlp, norm, causal=False)
 
 
 class AttentionTranslator(nn.Module):
@@ -103,8 +86,8 @@ class AttentionTranslator(nn.Module):
         self.config = config
         self.embed_source = nn.Embedding(config.sources, config.width)
         self.embed_target = nn.Embedding(config.targets, config.width)
-        self.encoder = nn.ModuleList(TranslatorBlock(config, cross=False) for _ in range(config.encoders))
-        self.decoder = nn.ModuleList(TranslatorBlock(config, cross=True) for _ in range(config.decoders))
+        self.encoder = nn.ModuleList(block(config, cross=False) for _ in range(config.encoders))
+        self.decoder = nn.ModuleList(block(config, cross=True) for _ in range(config.decoders))
         self.norm_memory, self.norm_out = nn.LayerNorm(config.width), nn.LayerNorm(config.width)
         self.head = nn.Linear(config.width, config.targets)
 
@@ -115,38 +98,43 @@ class AttentionTranslator(nn.Module):
         real = source != PAD
         x = self._embed(self.embed_source, source)
         for block in self.encoder:
-            x, _ = block(x, real=real)
+            x = block(x, key_mask=real)
         return Memory(self.norm_memory(x), real)
 
-    def decode(self, memory: Memory, target: Int[Tensor, "batch t"]) -> Float[Tensor, "batch t targets"]:
+    def decode(
+        self, memory: Memory, target: Int[Tensor, "batch t"], state: CrossKVState | None = None
+    ) -> Float[Tensor, "batch t targets"]:
         """The logits of the symbol after each of the given ones; place t sees the symbols up to t."""
-        return self.decode_with_maps(memory, target)[0]
+        return self.decode_with_maps(memory, target, state)[0]
 
     def decode_with_maps(
         self,
         memory: Memory,
         target: Int[Tensor, "batch t"],
-        caches: list[tuple[KVCache, KVCache]] | None = None,
+        state: CrossKVState | None = None,
     ) -> tuple[Float[Tensor, "batch t targets"], Float[Tensor, "batch decoders heads t n"]]:
         """As `decode`, and the cross-attention's weights: how much each output place looks at each input place.
 
         Args:
             memory: of `encode`.
-            target: the symbols so far; with caches, only those that have not been seen yet.
-            caches: of `new_caches`; they grow by the given symbols.
+            target: the symbols so far; with a state, only those that have not been seen yet.
+            state: of `new_state`; it grows by the given symbols.
         """
         check_shapes(target=(target, "batch t"))
         check_labels("target", target, self.config.targets)
-        x = self._embed(self.embed_target, target, start=caches[0][0].length if caches else 0)
+        x = self._embed(self.embed_target, target, start=0 if state is None else state.length)
         maps = []
         for i, block in enumerate(self.decoder):
-            x, weights = block(x, memory=memory, caches=caches[i] if caches else None)
+            own, other = (None, None) if state is None else (state.own[i], state.cross[i])
+            x, weights = block(
+                x, memory.states, own, context_cache=other, context_mask=memory.real, return_weights=True
+            )
             maps.append(weights)
         return self.head(self.norm_out(x)), torch.stack(maps, dim=1)
 
-    def new_caches(self) -> list[tuple[KVCache, KVCache]]:
+    def new_state(self, batch: int) -> CrossKVState:
         """For each block of the decoder an empty cache of the symbols so far and one of the source."""
-        return [(KVCache(), KVCache()) for _ in self.decoder]
+        return CrossKVState(KVState(len(self.decoder)), KVState(len(self.decoder)))
 
     def forward(
         self, source: Int[Tensor, "batch n"], target: Int[Tensor, "batch t"]

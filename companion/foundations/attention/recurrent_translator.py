@@ -1,4 +1,4 @@
-"""The same task without attention: a recurrent network squeezes the input into one vector and writes from that.
+"""A recurrent encoder-decoder without attention: the input is squeezed into one vector, and the output written from that.
 
 Cho et al. 2014, arXiv:1406.1078, and Sutskever, Vinyals & Le 2014, arXiv:1409.3215:
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from companion.foundations.attention.seq2seq import PAD
+from companion.language.states import RecurrentState
 from companion.validate import check_count, check_labels, check_shapes
 
 
@@ -24,7 +25,7 @@ class RecurrentConfig:
 
     Attributes:
         sources: symbols of the input, padding included.
-        targets: symbols of the output, the start sign included.
+        targets: symbols of the output, the start symbol included.
         width: of the embeddings.
         hidden: of the recurrent state, in each direction.
     """
@@ -63,15 +64,25 @@ class RecurrentTranslator(nn.Module):
         _, last = self.reader(packed)  # (2 directions, batch, hidden)
         return torch.tanh(self.summary(torch.cat([last[0], last[1]], dim=-1)))
 
+    def new_state(self, batch: int) -> RecurrentState:
+        """The writer's state before the first symbol: it begins with what the source was squeezed into."""
+        return RecurrentState(())
+
     def decode(
-        self, memory: Float[Tensor, "batch hidden"], target: Int[Tensor, "batch t"]
+        self,
+        memory: Float[Tensor, "batch hidden"],
+        target: Int[Tensor, "batch t"],
+        state: RecurrentState | None = None,
     ) -> Float[Tensor, "batch t targets"]:
-        """The logits of the symbol after each of the given ones."""
+        """The logits of the symbol after each of the given ones; with a state, ``target`` holds only the new ones."""
         check_shapes(target=(target, "batch t"))
         check_labels("target", target, self.config.targets)
         symbols = self.embed_target(target)
         inputs = torch.cat([symbols, memory[:, None].expand(-1, target.shape[1], -1)], dim=-1)
-        states, _ = self.writer(inputs, memory[None].contiguous())
+        before = state.memory[0] if state is not None and state.memory else memory[None].contiguous()
+        states, after = self.writer(inputs, before)
+        if state is not None:
+            state.memory, state.length = (after,), state.length + target.shape[1]
         return self.head(states)
 
     def forward(

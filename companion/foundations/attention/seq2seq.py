@@ -1,7 +1,8 @@
-"""What two models that turn one string into another share: symbols, the loss, greedy decoding, exact match.
+"""Sequence to sequence: the symbols, loss, greedy decoding and exact match that two translators of strings share.
 
 A model here has `encode(source)`, which reads the input once, and `decode(memory, target)`, which returns the logits of
-the next symbol at each place of the target so far. Targets have one fixed length, as ISO dates have.
+the next symbol at each place of the target so far; with a state it reads only what is new of the target. Targets have one
+fixed length, as ISO dates have.
 
 The loss is the negative log-likelihood of the target, symbol by symbol, given the true symbols before it:
 
@@ -17,10 +18,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from companion.training import evaluating
+from companion.language.conditioning import Conditioned, ConditionedConfig
+from companion.language.generation import generate
 from companion.validate import check_count, check_labels, check_shapes
 
-PAD = START = 0  # the first index: padding in a source, the sign before the first symbol in a target
+PAD = START = 0  # the first index: padding in a source, the symbol before the first one in a target
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Symbols:
 
 @runtime_checkable
 class Translator(Protocol):
-    """What `next_symbol_loss` and `greedy` need of a model."""
+    """What `next_symbol_loss` needs of a model; `greedy` needs a `companion.language.conditioning.EncoderDecoder`."""
 
     def encode(self, source: Int[Tensor, "batch n"]) -> object:
         """Read the source."""
@@ -92,24 +94,20 @@ def next_symbol_loss(model: Translator, batch: tuple[Tensor, ...], _: torch.Gene
 
 
 def shifted(target: Int[Tensor, "batch length"]) -> Int[Tensor, "batch length"]:
-    """What the decoder sees when it predicts the target: the start sign, then the target without its last symbol."""
+    """What the decoder sees when it predicts the target: the start symbol, then the target without its last symbol."""
     return F.pad(target[:, :-1], (1, 0), value=START)
 
 
 def greedy(model: nn.Module, source: Int[Tensor, "batch n"], length: int) -> Int[Tensor, "batch length"]:
     """The most probable next symbol, ``length`` times; the model's mode is left as it was and no graph is kept.
 
-    This is the plain way: at each step everything so far is decoded anew.
+    With its source given, a translator is a language model of the target, so this is `companion.language.generation`.
     """
     check_count("length", length)
     check_shapes(source=(source, "batch n"))
-    with evaluating(model):
-        memory = model.encode(source)
-        target = torch.full((len(source), 1), START, device=source.device)
-        for _ in range(length):
-            newest = model.decode(memory, target)[:, -1].argmax(-1, keepdim=True)
-            target = torch.cat([target, newest], dim=1)
-    return target[:, 1:]
+    writer = Conditioned(model, source, ConditionedConfig(model.config.targets, context=length))
+    start = torch.full((len(source), 1), START, device=source.device)
+    return generate(writer, start, length)[:, 1:]
 
 
 def exact_match(model: nn.Module, source: Int[Tensor, "batch n"], target: Int[Tensor, "batch length"]) -> float:

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion.foundations.distributions.families import LOG_2PI
-from companion.foundations.latent_space.pca import fit_pca
+from companion.foundations.pca import fit_pca
 from companion.validate import Count, Finite, Positive, Range, check_count, checked
 
 

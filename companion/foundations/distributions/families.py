@@ -1,4 +1,4 @@
-r"""Four distributions as models of data: density, samples, maximum likelihood, entropy and KL divergence, by hand.
+r"""Four probability distributions as models of data: density, samples, maximum likelihood, entropy and KL divergence.
 
 All densities are in nats and are summed over the dimensions of an example, never averaged. Taught in the lesson
 `distributions`; its equations are
@@ -166,10 +166,7 @@ class Bernoulli:
     def log_prob(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
         """The log-probability; only 0 and 1 have one, so a grey value is an error."""
         check_shapes(x=(x, "n d"), logits=(self.logits, "d"))
-        if not ((x == 0) | (x == 1)).all():
-            raise ValueError(
-                "x: got values other than 0 and 1, wanted black and white; binarise first, (x > 0.5).float()"
-            )
+        _binary(x)
         return x @ self.logits - F.softplus(self.logits).sum()
 
     def sample(self, n: int, generator: torch.Generator) -> Float[Tensor, "n d"]:

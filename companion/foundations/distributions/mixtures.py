@@ -1,4 +1,4 @@
-r"""Mixtures: several simple distributions with weights, and EM, which fits any of them.
+r"""Mixture models: several simple distributions with weights, and expectation maximisation (EM), which fits any of them.
 
 $p(x) = \sum_k \pi_k \, p_k(x)$ (``eq-dist-mixture``). EM (Dempster, Laird & Rubin, 1977) repeats: which component made
 each example, $r_{nk} = \pi_k p_k(x_n) / p(x_n)$ (``eq-dist-responsibility``), then refit each component with the weights

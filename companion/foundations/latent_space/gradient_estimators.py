@@ -1,4 +1,4 @@
-"""Two unbiased ways to differentiate an expectation, and how noisy each is.
+"""Gradient estimators of an expectation, score function and reparameterisation, and the variance of each.
 
 We want the gradient of E[f(z)] with z ~ N(mu, sigma^2 I) in mu. Sources: Williams, "Simple statistical
 gradient-following algorithms", 1992 (score function); Kingma & Welling, arXiv:1312.6114 (reparameterisation); Mohamed,

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from companion.foundations.latent_space.pca import fit_pca
+from companion.foundations.pca import fit_pca
 from companion.validate import check_count, check_float, check_number, check_shapes
 
 

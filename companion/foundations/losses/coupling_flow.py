@@ -24,10 +24,10 @@ from companion.validate import Count, Range, checked
 class Coupling(nn.Module):
     """Scale and shift one half of the coordinates by functions of the other, then exchange the halves."""
 
-    def __init__(self, dims: int, *, width: int, depth: int) -> None:
+    def __init__(self, dims: int, *, width: int) -> None:
         super().__init__()
         self.kept = dims // 2
-        self.net = PointMLP(self.kept, 2 * (dims - self.kept), width=width, depth=depth)
+        self.net = PointMLP(self.kept, 2 * (dims - self.kept), width=width, depth=2)
 
     def forward(self, x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n"]]:
         """Towards the noise: the result, and the logarithm of the Jacobian's determinant (eq-coupling)."""
@@ -50,10 +50,10 @@ class CouplingFlow(nn.Module):
     """A stack of couplings between data and standard Gaussian noise."""
 
     @checked
-    def __init__(self, dims: Annotated[int, Range(2)], *, layers: Count = 8, width: int = 64, depth: int = 2) -> None:
+    def __init__(self, dims: Annotated[int, Range(2)], *, layers: Count = 8, width: int = 64) -> None:
         super().__init__()
         self.dims = dims
-        self.couplings = nn.ModuleList(Coupling(dims, width=width, depth=depth) for _ in range(layers))
+        self.couplings = nn.ModuleList(Coupling(dims, width=width) for _ in range(layers))
 
     @checked
     def forward(self, x: Float[Tensor, "n {self.dims}"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n"]]:

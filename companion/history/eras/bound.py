@@ -1,4 +1,4 @@
-r"""A diffusion model's bound on the probability of pixels that are ink or paper, comparable with any other model's.
+r"""The variational bound of a diffusion model on the likelihood of binary pixels, comparable with any other model's.
 
 The terms of `companion.diffusion.ddpm.bound_terms` describe densities of continuous data, and a density is on another
 scale than a probability. Ho, Jain & Abbeel, arXiv:2006.11239, section 3.3, make one of the other: the last step of the chain,
@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion.diffusion.ddpm import (
-    BitDenoiser,
+    Denoiser,
     NoiseSchedule,
     bound_terms,
     posterior,
@@ -60,7 +60,7 @@ def last_step_nats(mean: Float[Tensor, "n ..."], x0: Float[Tensor, "n ..."], wid
     return -torch.special.log_ndtr(x0 * mean / width).flatten(1).sum(1)
 
 
-def _last_mean(denoiser: BitDenoiser, schedule: NoiseSchedule, x0: Tensor, generator: torch.Generator) -> Tensor:
+def _last_mean(denoiser: Denoiser, schedule: NoiseSchedule, x0: Tensor, generator: torch.Generator) -> Tensor:
     """The mean of x_0 that the chain's last step gives, from one draw of the state before it."""
     t = torch.zeros(len(x0), dtype=torch.long, device=x0.device)
     noise = torch.randn(x0.shape, generator=generator, dtype=x0.dtype, device=x0.device)
@@ -70,16 +70,16 @@ def _last_mean(denoiser: BitDenoiser, schedule: NoiseSchedule, x0: Tensor, gener
 
 @torch.no_grad()
 def fit_width(
-    denoiser: BitDenoiser, schedule: NoiseSchedule, x0: Float[Tensor, "n ..."], generator: torch.Generator
+    denoiser: Denoiser, schedule: NoiseSchedule, x0: Float[Tensor, "n ..."], generator: torch.Generator
 ) -> float:
-    """The width of `WIDTHS` at which the last step pays least for these images: use others than are measured."""
+    """The width of `WIDTHS` at which the last step's loss on these images is lowest: use others than are measured."""
     mean = _last_mean(denoiser, schedule, x0, generator)
     return min(WIDTHS, key=lambda width: float(last_step_nats(mean, x0, width).mean()))
 
 
 @torch.no_grad()
 def binary_bound(
-    denoiser: BitDenoiser,
+    denoiser: Denoiser,
     schedule: NoiseSchedule,
     x0: Float[Tensor, "n ..."],
     generator: torch.Generator,

@@ -1,4 +1,4 @@
-r"""The digits on which four eras are compared: 14×14 pixels, each ink or paper, and the way back to what the judge can read.
+r"""Binary digits of 14×14 pixels, on which four eras are compared, and the way back to what the judge can read.
 
 A likelihood is a number about one kind of data. If one model describes grey values, another bits, and a third numbers with
 noise added, their likelihoods cannot be set side by side. So all models of the lesson see the same 196 bits: `shrink` takes the

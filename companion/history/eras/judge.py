@@ -1,4 +1,4 @@
-r"""One report for every era: are its samples digits, are they as varied as digits, are they copies?
+r"""Evaluation of samples, one report for every era: are they digits, are they as varied as digits, are they copies?
 
 - `Report.confident`: the share of samples of which the digit judge is sure, :math:`\max_c p(c \mid x) > 0.9`
 - `Report.variety` (eq-eras-variety): :math:`\exp H(\bar p)`, with :math:`\bar p` the share of samples read as each digit and

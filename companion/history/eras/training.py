@@ -1,4 +1,4 @@
-r"""Four eras of generative modelling at one price: VAE 2013, GAN 2014, GPT 2018, diffusion 2020, trained on the same digits.
+r"""Four generative models trained on one budget of operations, on the same digits: VAE, GAN, GPT, diffusion (2013 to 2020).
 
 Each function builds one model for the 14×14 digits of `companion.history.eras.digits` and trains it until its share of
 floating-point operations is spent. With c the operations of one update, counted by PyTorch in one forward and one backward
@@ -57,7 +57,7 @@ class Era:
         year: in which it was published.
         model: the network (of a GAN: the generator).
         sample: ``sample(n, generator)``, n images in [-1, 1], shape (n, 1, 14, 14).
-        batch_size: images that one update looks at.
+        batch_size: images in one update.
         step_flops: operations of one update.
         steps: updates made.
         seconds: of the training.
@@ -78,10 +78,10 @@ class Era:
 
 
 def steps_for(budget: float, step_flops: int) -> int:
-    """How many whole updates a budget of operations pays for (eq-eras-steps).
+    """How many whole updates a budget of operations allows (eq-eras-steps).
 
     Raises:
-        ValueError: it does not pay for one.
+        ValueError: it is less than one takes.
     """
     check_count("step_flops", step_flops)
     check_number("budget", budget, low=step_flops)
@@ -91,7 +91,7 @@ def steps_for(budget: float, step_flops: int) -> int:
 def _fit(
     model: nn.Module, loss: Callable, data: Tensor, budget: float, *, batch_size: int, **how
 ) -> tuple[nn.Module, int, int, int, float]:
-    """Count one update on a copy, then train for what the budget pays."""
+    """Count one update on a copy, then train for as many as the budget allows."""
     trial, batch = copy.deepcopy(model), data[:batch_size]
     step_flops = count_flops(lambda: loss(trial, (batch,), torch.Generator().manual_seed(0)).backward())
     steps = steps_for(budget, step_flops)

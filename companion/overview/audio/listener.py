@@ -1,4 +1,4 @@
-"""A judge of spoken digits: a small convolutional network that names the digit in a log-mel spectrogram.
+"""A convolutional classifier of spoken digits, the judge of generated speech: it names the digit in a log-mel spectrogram.
 
 It stands outside the generator: other training voices, another loss, and it never sees how a clip was made. A classifier as
 the judge of a generator is the idea behind the Inception score (Salimans et al., arXiv:1606.03498); like every such judge it

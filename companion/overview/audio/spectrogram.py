@@ -1,4 +1,4 @@
-r"""From sound to a picture of its frequencies, and back although half of the picture is missing.
+r"""The log-mel spectrogram of a sound, and the way back to sound by Griffin and Lim's phase recovery.
 
 - short-time Fourier transform (eq-stft): :math:`S_{k,m} = \sum_{n=0}^{N-1} w_n\, x_{n + mH}\, e^{-2\pi i k n / N}`
 - mel scale (eq-mel): :math:`\mathrm{mel}(f) = 2595 \log_{10}(1 + f / 700)`
@@ -8,7 +8,7 @@ r"""From sound to a picture of its frequencies, and back although half of the pi
 
 Sources: Griffin & Lim, "Signal estimation from modified short-time Fourier transform", IEEE TASSP 32(2), 1984; the momentum of
 `griffin_lim` from Perraudin, Balazs & Søndergaard, "A fast Griffin-Lim algorithm", WASPAA 2013. Frames are centred: the wave is
-mirrored at its ends, as ``torch.stft`` does, so frame m looks at the samples around mH.
+mirrored at its ends, as ``torch.stft`` does, so frame m is of the samples around mH.
 """
 
 import io
@@ -35,7 +35,7 @@ from companion.validate import (
 @checked
 @dataclass(frozen=True)
 class Analysis:
-    """How sound is looked at.
+    """How a spectrogram is computed.
 
     Attributes:
         rate: samples per second.

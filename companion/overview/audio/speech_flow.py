@@ -1,4 +1,4 @@
-r"""A small generative model of spectrograms, told which digit to say: flow matching in a space of principal components.
+r"""A conditional flow-matching model of spectrograms in a space of principal components, told which digit to say.
 
 A log-mel spectrogram has thousands of numbers that move together. `Components` describes it by the few directions in which
 the training clips differ most; `SpeechFlow` learns the distribution of these few numbers.
@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from companion.diffusion.flow_matching import flow_matching_loss, heun
-from companion.foundations.latent_space.pca import PCA, fit_pca
+from companion.foundations.pca import PCA, fit_pca
 from companion.training.batches import Batch
 from companion.validate import Count, Finite, check_count, check_labels, checked
 

@@ -1,4 +1,4 @@
-r"""Filling in what is hidden: the conditional distribution of a Gaussian classifier, in closed form.
+r"""Imputation: the conditional distribution of hidden entries under a Gaussian classifier, in closed form.
 
 Split an example into known entries k and hidden entries h. For one Gaussian (eq-discriminative-conditional)
 
@@ -59,7 +59,7 @@ def fill_in(
     """The examples with their hidden entries replaced by the mean of p(hidden | known): the best guess by squared error.
 
     Args:
-        x: what stands in the hidden entries is not looked at, but must be finite.
+        x: what stands in the hidden entries is not used, but must be finite.
         known: true where an entry is given.
     """
     weights = _class_weights(model, x, known)

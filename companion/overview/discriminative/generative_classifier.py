@@ -1,4 +1,4 @@
-r"""A classifier that is a model of the data: one Gaussian a class, and Bayes' rule.
+r"""The Gaussian generative classifier (discriminant analysis): one Gaussian a class, and Bayes' rule.
 
 The joint density (eq-discriminative-joint) is :math:`p(x, y) = \pi_y\, N(x; \mu_y, \Sigma_y)`. Everything else follows from
 it: the posterior :math:`p(y \mid x)` by Bayes' rule (eq-discriminative-bayes), the density of the data

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from companion.language.scoring import mean_nats, next_token_loss, windows
+from companion.language.scoring import mean_nats, next_token_loss, passages
 from companion.scaling.flops import decoder_flops, training_flops
 from companion.text.llama import Llama, LlamaConfig
 from companion.training import TrainConfig, train
@@ -86,7 +86,7 @@ def learning_rate(width: int) -> float:
 
 
 def tokens_for(compute: float, config: LlamaConfig) -> int:
-    """D: how many tokens a compute pays for, in whole batches and at least one; exact, not C / 6N."""
+    """D: how many tokens a compute allows, in whole batches and at least one; exact, not C / 6N."""
     check_number("compute", compute, low=0, open_low=True)
     batch = BATCH * CONTEXT
     return batch * max(1, round(compute / (3 * decoder_flops(config) * batch)))
@@ -132,7 +132,7 @@ def train_to_end(
     config = TrainConfig(
         steps=tokens // (BATCH * CONTEXT), batch_size=BATCH, lr=lr, warmup=WARMUP, final_lr=final, seed=seed
     )
-    return train(model, next_token_loss, windows(ids, CONTEXT + 1), config).model
+    return train(model, next_token_loss, passages(ids, CONTEXT + 1), config).model
 
 
 def train_run(

@@ -1,4 +1,4 @@
-r"""How low a loss a language model of N parameters reaches on D tokens, and how to spend a given compute on the two.
+r"""The scaling law of language models: the loss that N parameters reach on D tokens, its fit, and the best N and D.
 
 - the law (eq-laws-loss): :math:`L(N, D) = E + A / N^\alpha + B / D^\beta`
 - its fit (eq-laws-fit): :math:`\min_{a,b,e,\alpha,\beta} \sum_i \operatorname{Huber}_\delta\big(
@@ -55,10 +55,10 @@ class ScalingLaw:
 
     Attributes:
         E: the loss that is left with infinite parameters and data: what the text itself costs.
-        A: with ``alpha``, the price of a finite model.
-        alpha: how fast that price falls.
-        B: with ``beta``, the price of finite data.
-        beta: how fast that price falls.
+        A: with ``alpha``, the loss from a finite model.
+        alpha: how fast that part falls.
+        B: with ``beta``, the loss from finite data.
+        beta: how fast that part falls.
     """
 
     E: NonNegative

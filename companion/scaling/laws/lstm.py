@@ -1,4 +1,4 @@
-r"""The language model that the transformer replaced: a recurrent network with gates, which reads one token after the other.
+r"""The LSTM language model, which the transformer replaced: a recurrent network with gates, read one token after the other.
 
 Each layer keeps a state h and a memory c; with σ the logistic function and ⊙ the product of each element,
 
@@ -13,14 +13,14 @@ Schmidhuber & Cummins, 2000; as a language model: Sundermeyer, Schlüter & Ney, 
 arXiv:1608.05859.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jaxtyping import Float, Int
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from companion.language.scoring import check_tokens
-from companion.nn.kv_cache import KVCache
+from companion.language.contract import check_tokens
+from companion.language.states import RecurrentState
 from companion.validate import check_count
 
 __all__ = ["LSTM", "LSTMConfig", "lstm_flops"]
@@ -54,18 +54,47 @@ class LSTM(nn.Module):
                 nn.init.ones_(parameter.data[config.width : 2 * config.width])
 
     def forward(
-        self, input_ids: Int[Tensor, "batch n"], past_key_values: Sequence[KVCache] | None = None
+        self,
+        input_ids: Int[Tensor, "batch n"],
+        past_key_values: RecurrentState | None = None,
+        attention_mask: Bool[Tensor, "batch read"] | None = None,
     ) -> Float[Tensor, "batch n vocab_size"]:
         """Logits of the next token at each position.
 
+        Args:
+            input_ids: token numbers, shape (batch, n).
+            past_key_values: of `new_state`; then ``input_ids`` holds only the new tokens.
+            attention_mask: True at real tokens and False at padding, which leaves the memory as it is.
+
         Raises:
-            ValueError: token numbers out of range, or caches, which a recurrent network has no use for.
+            ValueError: token numbers out of range.
         """
-        check_tokens(input_ids, None, self.config.vocab_size, self.config.layers)
-        if past_key_values is not None:
-            raise ValueError("past_key_values: got caches, wanted None: an LSTM keeps a state, not keys")
-        states, _ = self.recurrent(self.tokens(input_ids))
+        check_tokens(input_ids, past_key_values, self.config.vocab_size)
+        state = self.new_state(len(input_ids)) if past_key_values is None else past_key_values
+        x, n = self.tokens(input_ids), input_ids.shape[1]
+        if attention_mask is None or bool(attention_mask[:, -n:].all()):
+            states, state.memory = self.recurrent(x, state.memory)
+        else:
+            states, state.memory = self._read_real(x, state.memory, attention_mask[:, -n:])
+        state.length += n
         return self.scale(states) @ self.tokens.weight.T
+
+    def new_state(self, batch: int) -> RecurrentState:
+        """h and c of every layer, zero before the first token."""
+        weight = self.tokens.weight
+        memory = tuple(weight.new_zeros(self.config.layers, batch, self.config.width) for _ in range(2))
+        return RecurrentState(memory)
+
+    def _read_real(
+        self, x: Float[Tensor, "batch n width"], memory: tuple[Tensor, Tensor], real: Bool[Tensor, "batch n"]
+    ) -> tuple[Float[Tensor, "batch n width"], tuple[Tensor, Tensor]]:
+        """One token after the other, so that the rows with padding there can keep their memory."""
+        states = []
+        for token, here in zip(x.split(1, dim=1), real.unbind(1), strict=True):
+            state, new = self.recurrent(token, memory)
+            memory = tuple(torch.where(here[:, None], a, b) for a, b in zip(new, memory, strict=True))
+            states.append(state)
+        return torch.cat(states, 1), memory
 
 
 def lstm_flops(config: LSTMConfig) -> int:

@@ -1,5 +1,5 @@
 """GPT-2, and what the lesson on it trains and looks at."""
 
-from companion.text.gpt.model import GPT, GPTBlock, GPTConfig
+from companion.text.gpt.model import GPT, GPTConfig, gpt_block
 
-__all__ = ["GPT", "GPTBlock", "GPTConfig"]
+__all__ = ["GPT", "GPTConfig", "gpt_block"]

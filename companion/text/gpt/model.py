@@ -10,25 +10,25 @@ GPT (Radford et al. 2018) with the norms moved to each half's input and one more
 The token table is input and output at once (Press & Wolf 2016, arXiv:1608.05859). Weights start from N(0, 0.02²); those of
 the two maps that write into the stream are divided by √(2 · layers), so that its variance does not grow with the depth.
 
-`GPT.from_pretrained` reads the published format: a folder with ``config.json`` and ``model.safetensors``, whose linear maps
-are stored transposed and whose queries, keys and values lie in one matrix.
+`GPT.from_pretrained` reads the published format (`companion.nn.published`), whose linear maps are stored transposed and whose
+queries, keys and values lie in one matrix.
 """
 
-import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from jaxtyping import Bool, Float, Int
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from companion.language.scoring import check_tokens
+from companion.language.contract import check_tokens, positions_of
 from companion.nn.attention import MultiHeadAttention
-from companion.nn.kv_cache import KVCache
+from companion.nn.kv_cache import KVState
 from companion.nn.mlp import MLP
+from companion.nn.published import HARMLESS, Fields, fill, read_config, read_tensors
+from companion.nn.transformer_block import TransformerBlock
 from companion.validate import check_count, check_number
 
 
@@ -45,6 +45,7 @@ class GPTConfig:
         dropout: on the input, the attention weights and the two halves' outputs, in training mode.
         norm_eps: of the layer norms.
         init_std: of the normal distribution that the matrices start from; see `companion.text.llama.LlamaConfig`.
+        hidden: of the MLPs; four times the width if not given.
     """
 
     vocab_size: int = 50_257
@@ -55,34 +56,25 @@ class GPTConfig:
     dropout: float = 0.0
     norm_eps: float = 1e-5
     init_std: float = 0.02
+    hidden: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "context", "width", "layers", "heads"):
             check_count(name, getattr(self, name))
+        if self.hidden is not None:
+            check_count("hidden", self.hidden)
         check_number("dropout", self.dropout, low=0, high=1)
         check_number("init_std", self.init_std, low=0, open_low=True)
 
 
-class GPTBlock(nn.Module):
+def gpt_block(config: GPTConfig) -> TransformerBlock:
     """Causal attention, then an MLP, each on a normalised copy of the stream (eq-gpt-block)."""
-
-    def __init__(self, config: GPTConfig) -> None:
-        super().__init__()
-        self.attention_norm = nn.LayerNorm(config.width, config.norm_eps)
-        self.attention = MultiHeadAttention(config.width, config.heads, dropout=config.dropout)
-        self.mlp_norm = nn.LayerNorm(config.width, config.norm_eps)
-        self.mlp = MLP(config.width, 4 * config.width)
-        self.dropout = config.dropout
-
-    def forward(
-        self, x: Float[Tensor, "batch n width"], cache: KVCache | None = None, key_mask: Tensor | None = None
-    ) -> Float[Tensor, "batch n width"]:
-        """Map the stream, shape (batch, n, width); with a cache, x holds only the new positions."""
-        x = x + self._drop(self.attention(self.attention_norm(x), causal=True, cache=cache, key_mask=key_mask))
-        return x + self._drop(self.mlp(self.mlp_norm(x)))
-
-    def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training) if self.dropout else x
+    return TransformerBlock(
+        MultiHeadAttention(config.width, config.heads, dropout=config.dropout),
+        MLP(config.width, 4 * config.width if config.hidden is None else config.hidden),
+        lambda: nn.LayerNorm(config.width, config.norm_eps),
+        dropout=config.dropout,
+    )
 
 
 class GPT(nn.Module):
@@ -100,7 +92,7 @@ class GPT(nn.Module):
         self.config = config
         self.tokens = nn.Embedding(config.vocab_size, config.width)
         self.positions = nn.Embedding(config.context, config.width)
-        self.blocks = nn.ModuleList(GPTBlock(config) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(gpt_block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width, config.norm_eps)
         for name, parameter in self.named_parameters():
             if name.endswith("bias"):
@@ -112,82 +104,103 @@ class GPT(nn.Module):
     def forward(
         self,
         input_ids: Int[Tensor, "batch n"],
-        past_key_values: Sequence[KVCache] | None = None,
+        past_key_values: KVState | None = None,
         attention_mask: Bool[Tensor, "batch keys"] | None = None,
     ) -> Float[Tensor, "batch n vocab_size"]:
         """Logits of the next token at each position.
 
         Args:
             input_ids: token numbers, shape (batch, n).
-            past_key_values: one `KVCache` for each layer; then ``input_ids`` holds only the new tokens.
-            attention_mask: True at real tokens and False at padding, shape (batch, keys), the cache included.
+            past_key_values: of `new_state`; then ``input_ids`` holds only the new tokens.
+            attention_mask: True at real tokens and False at padding, shape (batch, keys), the state's included. Positions
+                are counted from each row's first real token.
 
         Raises:
-            ValueError: token numbers out of range, more positions than the model knows, or not one cache a layer.
+            ValueError: token numbers out of range, or more positions than the model knows.
         """
-        start = check_tokens(input_ids, past_key_values, self.config.vocab_size, self.config.layers)
+        start = check_tokens(input_ids, past_key_values, self.config.vocab_size)
         n = input_ids.shape[1]
         if start + n > self.config.context:
             raise ValueError(f"input_ids: got position {start + n}, wanted at most {self.config.context}, the context")
-        x = self.tokens(input_ids) + self.positions.weight[start : start + n]
+        positions = slice(start, start + n) if attention_mask is None else positions_of(attention_mask, n)
+        x = self.tokens(input_ids) + self.positions.weight[positions]
         if self.config.dropout:
             x = F.dropout(x, self.config.dropout, self.training)
         for i, block in enumerate(self.blocks):
             x = block(x, None if past_key_values is None else past_key_values[i], attention_mask)
         return self.norm(x) @ self.tokens.weight.T
 
+    def new_state(self, batch: int) -> KVState:
+        """The caches of a text of which nothing was read yet; they take the batch that comes."""
+        return KVState(self.config.layers)
+
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> "GPT":
-        """Read a GPT-2 in the published format from a folder with ``config.json`` and ``model.safetensors``.
+    def from_pretrained(cls, folder: str | Path, *, dtype: torch.dtype = torch.float32) -> "GPT":
+        """Read a GPT-2 in the published format from a folder with ``config.json`` and safetensors, sharded or not.
+
+        Args:
+            folder: with both.
+            dtype: of the parameters, whatever the file's is.
 
         Raises:
-            FileNotFoundError: one of the two files is not there.
-            ValueError: another kind of model, or weights that do not fit the configuration.
+            FileNotFoundError: one of the files is not there.
+            ValueError: another kind of model, a field that would change the numbers and is not implemented, or weights that
+                do not fit; the message names them.
         """
-        folder = Path(folder)
-        about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        kind = (about.get("model_type"), about.get("activation_function", "gelu_new"), about.get("n_inner"))
-        if kind[:2] != ("gpt2", "gelu_new") or kind[2] not in (None, 4 * about["n_embd"]):
-            raise ValueError(
-                f"{folder}: got {kind}, wanted a gpt2 with gelu_new and an inner width of four times n_embd"
-            )
-        model = cls(
-            GPTConfig(
-                vocab_size=about["vocab_size"],
-                context=about["n_positions"],
-                width=about["n_embd"],
-                layers=about["n_layer"],
-                heads=about["n_head"],
-                norm_eps=about.get("layer_norm_epsilon", 1e-5),
-            )
+        fields = read_config(folder, _FIELDS)
+        config = GPTConfig(
+            vocab_size=fields["vocab_size"],
+            context=fields["n_positions"],
+            width=fields["n_embd"],
+            layers=fields["n_layer"],
+            heads=fields["n_head"],
+            norm_eps=fields["layer_norm_epsilon"],
+            hidden=fields["n_inner"],
         )
-        model.load_state_dict(_from_published(load_file(folder / "model.safetensors"), about["n_layer"], str(folder)))
-        return model.eval()
+        # Files of the first release have no prefix.
+        tensors = {name.removeprefix("transformer."): tensor for name, tensor in read_tensors(folder).items()}
+        return fill(
+            cls(config), tensors, _NAMES, where=str(folder), dtype=dtype, transposed=_TRANSPOSED, ignored=_MASKS
+        )
 
 
-_BLOCK_NAMES = {
-    "ln_1": "attention_norm",
-    "ln_2": "mlp_norm",
-    "attn.c_proj": "attention.out",
-    "mlp.c_fc": "mlp.widen",
-    "mlp.c_proj": "mlp.narrow",
+_FIELDS = Fields(
+    kind=("model_type", "gpt2"),
+    read={
+        "vocab_size": 50_257,
+        "n_positions": 1024,
+        "n_embd": 768,
+        "n_layer": 12,
+        "n_head": 12,
+        "n_inner": None,
+        "layer_norm_epsilon": 1e-5,
+    },
+    fixed={
+        "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
+        "scale_attn_weights": (True,),
+        "scale_attn_by_inverse_layer_idx": (False,),
+        "reorder_and_upcast_attn": (False,),
+        "add_cross_attention": (False,),
+        "tie_word_embeddings": (True,),
+        "is_encoder_decoder": (False,),
+        "per_layer_config": (None,),
+        "pruned_heads": (None, {}),
+    },
+    harmless=HARMLESS
+    | {"resid_pdrop", "embd_pdrop", "attn_pdrop", "n_ctx"}  # of training; a second name for n_positions
+    | {"summary_type", "summary_use_proj", "summary_activation", "summary_proj_to_labels", "summary_first_dropout"},
+)
+_NAMES = {
+    "wte": "tokens",
+    "lm_head": "tokens",
+    "wpe": "positions",
+    "ln_f": "norm",
+    "h.*.ln_1": "blocks.*.attention_norm",
+    "h.*.ln_2": "blocks.*.mlp_norm",
+    "h.*.attn.c_attn": ("blocks.*.attention.q", "blocks.*.attention.k", "blocks.*.attention.v"),
+    "h.*.attn.c_proj": "blocks.*.attention.out",
+    "h.*.mlp.c_fc": "blocks.*.mlp.widen",
+    "h.*.mlp.c_proj": "blocks.*.mlp.narrow",
 }
-
-
-def _from_published(published: dict[str, Tensor], layers: int, where: str) -> dict[str, Tensor]:
-    """The published tensors under this module's names: linear maps turned, queries, keys and values parted."""
-    published = {name.removeprefix("transformer."): tensor for name, tensor in published.items()}
-    try:
-        ours = {"tokens.weight": published["wte.weight"], "positions.weight": published["wpe.weight"]}
-        for part in ("weight", "bias"):
-            ours[f"norm.{part}"] = published[f"ln_f.{part}"]
-            for i in range(layers):
-                for theirs, name in _BLOCK_NAMES.items():
-                    tensor = published[f"h.{i}.{theirs}.{part}"]
-                    ours[f"blocks.{i}.{name}.{part}"] = tensor.T if tensor.ndim == 2 else tensor
-                parts = published[f"h.{i}.attn.c_attn.{part}"].chunk(3, dim=-1)
-                for name, tensor in zip("qkv", parts, strict=True):
-                    ours[f"blocks.{i}.attention.{name}.{part}"] = tensor.T if tensor.ndim == 2 else tensor
-    except KeyError as missing:
-        raise ValueError(f"{where}: got weights without {missing}, wanted those of a GPT-2") from missing
-    return ours
+_TRANSPOSED = ("h.*.attn.c_attn", "h.*.attn.c_proj", "h.*.mlp.c_fc", "h.*.mlp.c_proj")
+_MASKS = ("h.*.attn.bias", "h.*.attn.masked_bias")  # the first files hold the causal mask

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from companion.language.scoring import mean_nats, next_token_loss, windows
+from companion.language.scoring import mean_nats, next_token_loss, passages
 from companion.text.gpt import GPT, GPTConfig
 from companion.text.llama import Llama, LlamaConfig
 from companion.training.batches import Batches
@@ -137,7 +137,7 @@ def race(
         runs.append(Run(recipe.build(vocab_size).train()))
     updaters = [Updater(run.model, config) for run, config in zip(runs, configs, strict=True)]
     batches = [
-        Batches(windows(ids, run.model.config.context + 1), config.batch_size, seed)
+        Batches(passages(ids, run.model.config.context + 1), config.batch_size, seed)
         for run, config in zip(runs, configs, strict=True)
     ]
     for round_ in range(1, judgements + 1):

@@ -1,4 +1,4 @@
-"""The forecasts of films that need no training: nothing moves, or all goes on as in the last step."""
+"""Baseline forecasts of films, without training: nothing moves, or all goes on as in the last step."""
 
 import torch
 from jaxtyping import Float

@@ -1,4 +1,4 @@
-"""Convolutions over time and space: causal, and split into a spatial and a temporal one.
+"""Three-dimensional convolutions, over time and space: causal, and split into a spatial and a temporal one.
 
 Tran et al., "Learning Spatiotemporal Features with 3D Convolutional Networks" (C3D), arXiv:1412.0767; Tran et al., "A Closer
 Look at Spatiotemporal Convolutions" ("(2+1)D"), arXiv:1711.11248. With a kernel K of a frames, b rows and c columns

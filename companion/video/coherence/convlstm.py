@@ -1,4 +1,4 @@
-"""A recurrent network whose state is a picture: the convolutional LSTM, and a forecaster made of it.
+"""The convolutional LSTM, a recurrent network whose state is a picture, and a forecaster made of it.
 
 Shi et al., "Convolutional LSTM Network: A Machine Learning Approach for Precipitation Nowcasting", arXiv:1506.04214. An LSTM
 cell keeps a memory c and an output h; here both have an h and a c at every place, and convolutions take the place of the

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from companion.nn.dit_block import DiTBlock, DiTHead
+from companion.nn.positions import frequencies, sin_cos
 from companion.nn.timestep import timestep_embedding
 from companion.validate import check_count, check_shapes
 from companion.video.sora.captions import LENGTH, WORDS
@@ -108,6 +109,5 @@ def axis_waves(
     The wavelengths go from 2π to almost 2π · base, so that positions that no training film had still differ.
     """
     half = width // positions.shape[-1] // 2
-    frequencies = base ** (-torch.arange(half, device=positions.device) / half)
-    angles = positions[..., None] * frequencies
-    return torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(-2)
+    row = frequencies(half, base, dtype=torch.float32, device=positions.device)
+    return torch.cat(sin_cos(positions, row), dim=-1).flatten(-2)

@@ -51,7 +51,7 @@ def test_the_loss_is_the_mean_over_the_solutions_tokens_written_out(tiny: Llama)
             for t, token in enumerate(row)
             if token >= 0
         ]
-        assert torch.allclose(completion_loss(tiny, (ids, targets)), torch.stack(terms).mean(), atol=1e-5)
+        assert torch.allclose(completion_loss(tiny, (ids, targets)).mean(), torch.stack(terms).mean(), atol=1e-5)
 
 
 def test_padding_leaves_the_loss_unchanged(tiny: Llama) -> None:
@@ -59,7 +59,9 @@ def test_padding_leaves_the_loss_unchanged(tiny: Llama) -> None:
     ids, targets = examples(chain_tasks("train", 3, 2), tokenizer())
     more = F.pad(ids, (0, 9), value=3), F.pad(targets, (0, 9), value=NO_TARGET)
     with torch.no_grad():
-        assert torch.allclose(completion_loss(tiny, (ids, targets)), completion_loss(tiny, more), atol=1e-6)
+        assert torch.allclose(
+            completion_loss(tiny, (ids, targets)).mean(), completion_loss(tiny, more).mean(), atol=1e-6
+        )
 
 
 def test_what_stands_in_the_prompt_counts_and_is_not_asked(tiny: Llama) -> None:
@@ -67,14 +69,15 @@ def test_what_stands_in_the_prompt_counts_and_is_not_asked(tiny: Llama) -> None:
     changed = ids.clone()
     changed[:, 2] = 40
     with torch.no_grad():
-        assert not torch.allclose(completion_loss(tiny, (ids, targets)), completion_loss(tiny, (changed, targets)))
-    with rejects("targets"):
-        completion_loss(tiny, (ids, torch.full_like(targets, NO_TARGET)))
+        before, after = (completion_loss(tiny, (given, targets)).mean() for given in (ids, changed))
+    assert not torch.allclose(before, after)
+    with rejects("no target"):
+        completion_loss(tiny, (ids, torch.full_like(targets, NO_TARGET))).mean()
     with rejects("tasks"):
         examples([], tokenizer())
 
 
-def test_a_few_steps_take_more_than_half_of_the_price_of_unseen_chains() -> None:
+def test_a_few_steps_take_more_than_half_of_the_loss_of_unseen_chains() -> None:
     model, bpe = load()
     unseen = examples(chain_tasks("test", 24, 9, lengths=(2,)), bpe)
     with evaluating(model):

@@ -32,8 +32,8 @@ def test_cached_decoding_equals_uncached_I22_I23(positions: str) -> None:
     with torch.no_grad():
         memory = model.encode(source)
         want, maps = model.decode_with_maps(memory, target)
-        caches = model.new_caches()
-        parts = [model.decode_with_maps(memory, target[:, t : t + 1], caches) for t in range(20)]
+        state = model.new_state(3)
+        parts = [model.decode_with_maps(memory, target[:, t : t + 1], state) for t in range(20)]
     torch.testing.assert_close(torch.cat([logits for logits, _ in parts], dim=1), want, rtol=0, atol=1e-5)
     torch.testing.assert_close(torch.cat([m for _, m in parts], dim=3), maps, rtol=0, atol=1e-5)
 

@@ -10,6 +10,9 @@ from companion.data.dates import dates
 from companion.foundations.attention.attention_translator import AttentionConfig, AttentionTranslator, Memory
 from companion.foundations.attention.recurrent_translator import RecurrentConfig, RecurrentTranslator
 from companion.foundations.attention.seq2seq import Symbols, exact_match, greedy, next_symbol_loss, shifted
+from companion.language.beam_search import beam_search
+from companion.language.conditioning import Conditioned, ConditionedConfig
+from companion.language.generation import generate
 from companion.training import TrainConfig, train
 from tests.conftest import rejects
 
@@ -108,6 +111,40 @@ def test_greedy_is_repeatable_leaves_the_mode_and_keeps_no_graph_I27(model_of) -
     logits = model.eval()(source, shifted(first))
     assert not first.requires_grad
     assert torch.equal(logits.argmax(-1), first)  # greedy is its own teacher-forced argmax
+
+
+@MODELS
+def test_with_its_source_given_it_is_a_language_model_of_the_target(model_of) -> None:
+    """The state as without one; rows selected with their sources, cut (the recurrent one cannot), and beams for one source."""
+    model, (source, target) = model_of().eval(), batch()
+    writer = Conditioned(model, source, ConditionedConfig(TARGETS, 20))
+    with torch.no_grad():
+        want, state, rows = model(source, target), writer.new_state(3), torch.tensor([2, 0, 0, 1])
+        torch.testing.assert_close(writer(target), want)
+        parts = [writer(part, state) for part in target[:, :4].split([1, 2, 1], 1)]
+        torch.testing.assert_close(torch.cat(parts, 1), want[:, :4], rtol=0, atol=1e-5)
+        chosen, copied = state.select(rows), state.clone()
+        for got, expected in ((writer(target[rows, 4:], chosen), want[rows]), (writer(target[:, 4:], copied), want)):
+            torch.testing.assert_close(got, expected[:, 4:], rtol=0, atol=1e-5)
+        if isinstance(model, AttentionTranslator):
+            state.truncate(2)
+            torch.testing.assert_close(writer(target[:, 2:], state), want[:, 2:], rtol=0, atol=1e-5)
+    one = Conditioned(model, source[:1], ConditionedConfig(TARGETS, 20))
+    start = torch.zeros(1, 1, dtype=torch.long)
+    assert torch.equal(beam_search(one, start, 5, beams=1)[0].ids[1:], greedy(model, source[:1], 5)[0])
+    best = beam_search(one, start, 3, beams=TARGETS**3)[0]  # every target: the most probable of all
+    every = torch.cartesian_prod(*[torch.arange(TARGETS)] * 3)
+    with torch.no_grad():
+        log_p = model(source[:1].expand(len(every), -1), shifted(every)).log_softmax(-1)
+    log_p = log_p.gather(-1, every[..., None]).sum((1, 2))
+    assert best.log_prob == pytest.approx(float(log_p.max()), abs=1e-4)
+    assert torch.equal(generate(one, start, 5, samples=4)[:, 1:], greedy(model, source[:1], 5).expand(4, -1))
+    with rejects("batch"):
+        writer.new_state(2)
+    with rejects("padding"):
+        writer(target, attention_mask=torch.zeros(3, 5, dtype=torch.bool))
+    with rejects("context"):
+        ConditionedConfig(3, 0)
 
 
 def test_a_model_that_copies_its_input_cannot_reach_zero_I33() -> None:

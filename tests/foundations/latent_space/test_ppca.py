@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from companion.foundations.latent_space.pca import fit_pca
 from companion.foundations.latent_space.ppca import PPCA, best_log_likelihood, fit_ppca, latent_nats
+from companion.foundations.pca import fit_pca
 from tests.conftest import gen, rejects
 
 

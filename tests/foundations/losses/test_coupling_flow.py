@@ -34,7 +34,7 @@ def test_likelihood_is_the_change_of_variables_by_the_full_jacobian_I63():
 
 def test_coupling_as_printed_I60():
     """eq-coupling for one layer."""
-    layer = Coupling(3, width=4, depth=1).double()
+    layer = Coupling(3, width=4).double()
     x = torch.randn(2, 3, dtype=torch.float64)
     out, log_det = layer(x)
     raw, m = layer.net(x[:, :1]).chunk(2, 1)

@@ -11,10 +11,8 @@ from companion.history.eras.pixel_gpt import (
     PixelGPT,
     PixelGPTConfig,
     pixel_gpt_loss,
-    to_images,
-    to_letters,
 )
-from companion.nn.kv_cache import KVCache
+from companion.nn.patch_codes import to_patch_codes
 from companion.training import TrainConfig, train
 from tests.conftest import rejects
 
@@ -29,18 +27,6 @@ def tiny():
     return PixelGPT(PixelGPTConfig(rows=3, width=24, layers=2, heads=3, hidden=40)).double().eval()
 
 
-def test_letters_read_in_lines_with_the_upper_left_pixel_first():
-    picture = -torch.ones(1, 1, 4, 6)
-    picture[0, 0, 0, 0] = picture[0, 0, 1, 3] = picture[0, 0, 2, 5] = 1
-    assert to_letters(picture).tolist() == [[8, 1, 0, 0, 0, 4]]
-
-
-@pytest.mark.parametrize(("height", "width"), [(14, 14), (6, 10), (2, 4)])
-def test_images_come_back_at_any_even_size_I57(height, width):
-    x = torch.randn(3, 1, height, width, generator=torch.Generator().manual_seed(1)).sign()
-    assert torch.equal(to_images(to_letters(x), rows=height // 2), x)
-
-
 def test_the_probabilities_of_all_images_sum_to_one():
     torch.manual_seed(1)
     model = PixelGPT(PixelGPTConfig(rows=1, width=16, layers=1, heads=2, hidden=16)).double()
@@ -50,7 +36,7 @@ def test_the_probabilities_of_all_images_sum_to_one():
 
 def test_the_log_probability_is_the_chain_rule_letter_by_letter_I33(tiny):
     x = images(2, side=6)
-    letters, total = to_letters(x), torch.zeros(2, dtype=torch.float64)
+    letters, total = to_patch_codes(x), torch.zeros(2, dtype=torch.float64)
     begun = torch.full((2, 1), BEGIN)
     for i in range(9):
         chances = tiny(torch.cat([begun, letters[:, :i]], 1))[:, -1].softmax(-1)
@@ -69,16 +55,16 @@ def test_no_letter_is_seen_before_its_turn_and_no_other_image_I21(tiny):
 
 def test_with_a_cache_the_logits_are_the_same_I23(tiny):
     letters = torch.randint(LETTERS, (2, 9), generator=torch.Generator().manual_seed(3))
-    caches = [KVCache() for _ in tiny.blocks]
+    state = tiny.new_state(2)
     with torch.no_grad():
-        parts = [tiny(part, caches) for part in letters.split([4, 1, 3, 1], 1)]
+        parts = [tiny(part, state) for part in letters.split([4, 1, 3, 1], 1)]
         torch.testing.assert_close(torch.cat(parts, 1), tiny(letters), rtol=0, atol=1e-10)
 
 
 def test_samples_follow_the_models_own_probabilities():
     torch.manual_seed(2)
     model = PixelGPT(PixelGPTConfig(rows=1, width=16, layers=1, heads=2, hidden=16))
-    drawn = to_letters(model.sample(20_000, torch.Generator().manual_seed(4)))[:, 0]
+    drawn = to_patch_codes(model.sample(20_000, torch.Generator().manual_seed(4)))[:, 0]
     wanted = model(torch.tensor([[BEGIN]]))[0, 0].detach().softmax(-1)
     found = torch.bincount(drawn, minlength=LETTERS) / len(drawn)
     assert float((found - wanted).abs().max()) < 0.012  # four standard errors
@@ -99,12 +85,8 @@ def test_it_learns_a_rule_that_pixels_alone_do_not_have():
 
 def test_bad_input(tiny):
     for call, pattern in [
-        (lambda: to_letters(torch.zeros(1, 1, 4, 4)), "images: got shape"),
-        (lambda: to_letters(torch.ones(1, 1, 3, 4)), "images: got shape"),
-        (lambda: to_images(torch.zeros(1, 9, dtype=torch.long), rows=2), "rows: got 2"),
-        (lambda: to_images(torch.full((1, 9), BEGIN), rows=3), "letters: got"),
-        (lambda: tiny(torch.full((1, 10), 3)), "letters: got 10"),
-        (lambda: tiny(torch.full((1, 2), 3), [KVCache()]), "caches: got 1"),
+        (lambda: tiny(torch.full((1, 10), 3)), "input_ids: got 10"),
+        (lambda: tiny(torch.full((1, 2), 3), []), "past_key_values: got list"),
         (lambda: tiny.log_prob(images(1)), "images: got 49 letters"),
         (lambda: PixelGPTConfig(width=30, heads=4), "width: got 30"),
     ]:

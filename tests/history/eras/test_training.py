@@ -1,4 +1,4 @@
-"""Four eras at one price: operations are counted right, budgets are kept, each model is what it says and learns."""
+"""Four eras on one budget: operations are counted right, budgets are kept, each model is what it says and learns."""
 
 import pytest
 import torch

@@ -8,7 +8,6 @@ from torch import nn
 
 from companion.language.scoring import mean_nats
 from companion.metrics.flops import count_flops
-from companion.nn.kv_cache import KVCache
 from companion.scaling.laws.family import train_to_end
 from companion.scaling.laws.lstm import LSTM, LSTMConfig, lstm_flops
 from tests.conftest import rejects
@@ -86,4 +85,4 @@ def test_rejects() -> None:
     with rejects("layers"):
         LSTMConfig(11, 8, 6, 0)
     with rejects("past_key_values"):
-        LSTM(CONFIG)(torch.zeros(1, 2, dtype=torch.long), [KVCache(), KVCache()])
+        LSTM(CONFIG)(torch.zeros(1, 2, dtype=torch.long), [])

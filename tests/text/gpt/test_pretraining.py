@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from companion.language.scoring import next_token_loss, windows
-from companion.text.gpt.pretraining import CONTROL, MODERN, NANOGPT, Recipe, race
+from companion.language.scoring import next_token_loss, passages
+from companion.text.gpt.pretraining import CONTROL, MODERN, NANOGPT, PretrainingRecipe, race
 from companion.training import train
 
 VOCAB = 11
@@ -45,8 +45,8 @@ def test_a_race_takes_the_steps_of_the_training_loop() -> None:
     runs = race([recipe, other], TEXT, TEXT[:200], VOCAB, seed=4, judgements=2)
     torch.manual_seed(4)
     model = recipe.build(VOCAB)
-    passages = windows(TEXT, model.config.context + 1)
-    alone = train(model, next_token_loss, passages, replace(recipe.config, seed=4))
+    drawn = passages(TEXT, model.config.context + 1)
+    alone = train(model, next_token_loss, drawn, replace(recipe.config, seed=4))
     assert runs[0].loss == alone.history.loss
     assert (len(runs[0].loss), len(runs[1].loss)) == (5, 3)
     for ours, wanted in zip(runs[0].model.parameters(), alone.model.parameters(), strict=True):
@@ -78,7 +78,7 @@ def test_the_next_step_is_always_of_the_recipe_that_is_furthest_behind() -> None
     """A slow minute hits both alike only so: the shares of their steps done never differ by more than one step's."""
     order: list[int] = []
 
-    def watched(recipe: Recipe, number: int, steps: int) -> Recipe:
+    def watched(recipe: PretrainingRecipe, number: int, steps: int) -> PretrainingRecipe:
         def build(vocab_size: int) -> torch.nn.Module:
             model = recipe.build(vocab_size)
             model.register_forward_pre_hook(lambda model, _: order.append(number) if model.training else None)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from companion.foundations.latent_space.pca import fit_pca
+from companion.foundations.pca import fit_pca
 from tests.conftest import rejects
 
 
