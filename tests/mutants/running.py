@@ -63,7 +63,8 @@ def files_that_test(module: str) -> list[str]:
     name = ".".join(Path(module).with_suffix("").parts).removesuffix(".__init__")
     imports = _imports(ROOT)
     importers = [path for path, names in imports.items() if name in names]
-    files = [path for path in imports if path in own or (path in importers and path.parent == Path(*folder))]
+    near = [path for path in importers if path.parent == Path(*folder) and path not in own]
+    files = [path for path in own if path in imports] + near
     return [path.as_posix() for path in files or importers or (p for p in imports if p.parent == Path(*folder))]
 
 
