@@ -1,4 +1,4 @@
-"""What every test has: two threads, seeded generators, no network, and `rejects` for bad input."""
+"""What every test has: one thread, seeded random numbers, no network; `gen` for generators and `rejects` for bad input."""
 
 import contextlib
 import re
@@ -9,10 +9,21 @@ import pytest
 import torch
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files with slow tests first: two workers take a file at a time, and neither shall wait for a long one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
+
+
+def gen(seed: int = 0) -> torch.Generator:
+    """A generator of random numbers with this seed."""
+    return torch.Generator().manual_seed(seed)
 
 
 @contextlib.contextmanager

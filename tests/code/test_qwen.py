@@ -9,37 +9,32 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from companion.code.qwen import Qwen, file_prompt, repository_prompt
 from companion.text.llama import LlamaConfig
 from tests.conftest import rejects
+from tests.published import published
 
 IDS = torch.randint(23, (2, 7), generator=torch.Generator().manual_seed(0))
 
 
-def published(folder: Path, *, tied: bool = True, kv_heads: int = 2, **more: object) -> Qwen2ForCausalLM:
+def published_qwen(folder: Path, *, tied: bool = True, kv_heads: int = 2, **more: object) -> Qwen2ForCausalLM:
     """A Qwen2 by transformers with random weights and biases, saved to a folder."""
-    torch.manual_seed(0)
     config = Qwen2Config(
         vocab_size=23, max_position_embeddings=11, hidden_size=24, num_hidden_layers=2, num_attention_heads=6,
         num_key_value_heads=kv_heads, intermediate_size=20, rms_norm_eps=1e-4, tie_word_embeddings=tied,
         bos_token_id=0, eos_token_id=0,         rope_parameters={"rope_type": "default", "rope_theta": 700.0}, **more,
     )  # fmt: skip
-    model = Qwen2ForCausalLM(config).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.3)
-    model.save_pretrained(folder)
-    return model
+    return published(Qwen2ForCausalLM(config), folder)
 
 
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("kv_heads", [1, 2, 6])
 def test_reads_the_published_format_and_gives_the_same_logits(tmp_path: Path, tied: bool, kv_heads: int) -> None:
-    theirs = published(tmp_path, tied=tied, kv_heads=kv_heads)
+    theirs = published_qwen(tmp_path, tied=tied, kv_heads=kv_heads)
     ours = Qwen.from_pretrained(tmp_path)
     torch.testing.assert_close(ours(IDS), theirs(IDS).logits, rtol=0, atol=1e-5)
 
 
 def test_each_of_the_three_biases_counts(tmp_path: Path) -> None:
     """Forgetting the biases is the usual mistake. A bias on the keys counts too, since positions turn it."""
-    published(tmp_path)
+    published_qwen(tmp_path)
     for name in ("q", "k", "v"):
         model = Qwen.from_pretrained(tmp_path)
         with torch.no_grad():
@@ -71,7 +66,7 @@ def test_matrices_start_with_the_spread_that_the_configuration_names(std: float)
 
 
 def test_other_kinds_are_refused(tmp_path: Path) -> None:
-    published(tmp_path / "windows", use_sliding_window=True)
+    published_qwen(tmp_path / "windows", use_sliding_window=True)
     with rejects("windows"):
         Qwen.from_pretrained(tmp_path / "windows")
 

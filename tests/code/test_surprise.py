@@ -41,6 +41,16 @@ def test_a_change_is_paid_in_its_own_line() -> None:
     assert torch.allclose(before[:3], after[:3], atol=1e-5) and after[3] > before[3] + 1
 
 
+def test_a_line_is_as_surprising_as_its_most_surprising_token() -> None:
+    """Neither its last nor its first: blanks apart, the largest of all."""
+    model, bpe = load()
+    line = "while +in: xs = 3"
+    ids, surprises = token_surprise(model, bpe, line)
+    shown = surprises[[bool(bpe.decode([token]).strip()) for token in ids]]
+    assert len(shown) > 5 and 0 < int(shown.argmax()) < len(shown) - 1
+    assert line_surprise(model, bpe, line).tolist() == [pytest.approx(float(shown.max()))]
+
+
 def test_bugs_in_programs_of_others_cost_more_in_six_of_ten() -> None:
     """The baseline is a coin: five of ten, and 0.04 is its standard error here."""
     model, bpe = load()

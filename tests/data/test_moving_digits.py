@@ -6,11 +6,7 @@ import pytest
 import torch
 
 from companion.data.moving_digits import DIGIT_NAMES, DIRECTIONS, bounce, film_maker, moving_digits, render
-from tests.conftest import rejects
-
-
-def gen(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+from tests.conftest import gen, rejects
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,7 @@ from companion.foundations.latent_space.ppca import best_log_likelihood, fit_ppc
 from companion.foundations.pca import fit_pca
 from companion.foundations.vae import VAE, BernoulliLikelihood, GaussianLikelihood, binarise, mlp_vae
 from companion.training import TrainConfig, train
-from tests.conftest import rejects
-
-
-def gen(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+from tests.conftest import gen, rejects
 
 
 def linear_data(n: int = 400) -> Tensor:

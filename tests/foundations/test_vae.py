@@ -16,11 +16,7 @@ from companion.foundations.vae import (
     binarise,
     mlp_vae,
 )
-from tests.conftest import rejects
-
-
-def gen(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+from tests.conftest import gen, rejects
 
 
 @pytest.fixture

@@ -23,11 +23,7 @@ from companion.future.unified import (
 from companion.models.unified_digits import build
 from companion.text.llama import Llama, LlamaConfig
 from companion.training import TrainConfig, train
-from tests.conftest import rejects
-
-
-def gen(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+from tests.conftest import gen, rejects
 
 
 def test_codes_and_pictures_are_two_forms_of_one_thing() -> None:

@@ -23,9 +23,9 @@ from PIL import Image
 from companion.lesson import cost_box
 from tests.lessons.notebooks import BOOK, ROOT, claims, code_cells, name, read
 
+START_SECONDS = 600  # for a kernel to start, on however busy a machine
 MEASURED = BOOK / "measured.json"
 RUNS = ROOT / "_build" / "runs.json"
-START_SECONDS = 600  # for a kernel to start, on however busy a machine
 _LOCK = threading.Lock()
 
 
@@ -134,8 +134,9 @@ def parametrised(path: Path, seed: int, budget: str, folder: Path, timeout: int)
     target.parent.mkdir(parents=True, exist_ok=True)
     cost, output = _run(
         "papermill", str(path), str(target), "-p", "SEED", str(seed), "-p", "BUDGET", budget, "--cwd", str(path.parent),
+        "--start-timeout", str(START_SECONDS),
         "--kernel", "python3", "--no-progress-bar", "--no-request-save-on-cell-execute", "--autosave-cell-every", "0",
-        "--execution-timeout", str(timeout), "--start-timeout", str(START_SECONDS),
+        "--execution-timeout", str(timeout),
     )  # fmt: skip
     if cost is None:
         raise LessonFailed(f"{name(path)}: fails at {budget} with seed {seed}\n{output[-4000:]}")

@@ -4,9 +4,9 @@ The working tree is never written: every worker has its copy below ``_build/muta
 torch, and buys that no mutant can spoil the next one's run.
 """
 
+import ast
 import difflib
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -53,28 +53,34 @@ class BaselineFailed(RuntimeError):
 
 
 def files_that_test(module: str) -> list[str]:
-    """The file of the module's name and those of its folder that import it; else all that import it; else its folder's."""
-    own = Path("tests", *Path(module).parts[1:-1], f"test_{Path(module).stem}.py")
-    if Path(module).name == "__init__.py":
-        own = Path("tests", *Path(module).parts[1:-1], f"test_{Path(module).parts[-2]}.py")
-    texts = _test_files(ROOT)
-    importers = [path for path, text in texts.items() if _imports(text, module)]
-    near = [path for path in importers if path.parent == own.parent and path != own]
-    files = ([own] if own in texts else []) + near
-    return [path.as_posix() for path in files or importers or (path for path in texts if path.parent == own.parent)]
+    """The files of the module's and of its package's name, and those of its folder that import it.
+
+    Where there are none: all that import it, or else all of its folder.
+    """
+    *folder, stem = Path("tests", *Path(module).parts[1:]).with_suffix("").parts
+    package = Path(*folder[:-1], f"test_{folder[-1]}.py")
+    own = [package] if stem == "__init__" else [Path(*folder, f"test_{stem}.py"), package]
+    name = ".".join(Path(module).with_suffix("").parts).removesuffix(".__init__")
+    imports = _imports(ROOT)
+    importers = [path for path, names in imports.items() if name in names]
+    near = [path for path in importers if path.parent == Path(*folder) and path not in own]
+    files = [path for path in own if path in imports] + near
+    return [path.as_posix() for path in files or importers or (p for p in imports if p.parent == Path(*folder))]
 
 
 @cache
-def _test_files(root: Path) -> dict[Path, str]:
-    paths = (path.relative_to(root) for path in sorted((root / "tests").rglob("test_*.py")))
-    return {path: (root / path).read_text(encoding="utf-8") for path in paths if _OTHER_TESTS.isdisjoint(path.parts)}
-
-
-def _imports(text: str, module: str) -> bool:
-    name = ".".join(Path(module).with_suffix("").parts).removesuffix(".__init__")
-    parent, _, stem = name.rpartition(".")
-    several = rf"from {re.escape(parent)} import (\([^)]*|[^\n]*)\b{stem}\b"
-    return bool(re.search(rf"(from|import) {re.escape(name)}( |$)|{several}", text, re.M))
+def _imports(root: Path) -> dict[Path, set[str]]:
+    """What each file of tests imports: modules, and names of modules, which may be modules too."""
+    found: dict[Path, set[str]] = {}
+    for path in sorted((root / "tests").rglob("test_*.py")):
+        if _OTHER_TESTS.isdisjoint(path.relative_to(root).parts):
+            names = found[path.relative_to(root)] = set()
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Import):
+                    names |= {alias.name for alias in node.names}
+                if isinstance(node, ast.ImportFrom) and node.module:
+                    names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
 
 
 def copy_project() -> Path:

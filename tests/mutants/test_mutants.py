@@ -10,7 +10,8 @@ from tests.mutants.__main__ import keep, rates_by, report, try_all
 from tests.mutants.mutations import Mutant, modules, mutants, sample
 from tests.mutants.running import ROOT, BaselineFailed, Result, files_that_test
 
-SOURCE = '''def double(ü: int | None, n: "int" = 2) -> int | None:
+SOURCE = '''@cache(maxsize=1)
+def double(ü: int | None, n: "int" = 2) -> int | None:
     """Twice."""
     if ü is None or n < 1:
         return None
@@ -20,14 +21,15 @@ SOURCE = '''def double(ü: int | None, n: "int" = 2) -> int | None:
 
 def test_annotations_and_changes_that_raise_are_left_out() -> None:
     found = mutants("companion/x.py", SOURCE)
-    assert {one.line for one in found} == {1, 3, 5}
-    first = [one for one in found if one.line == 1]
-    assert {one.operator for one in first} == {"core/NumberReplacer"}  # the default, and neither of the annotations
+    assert {one.line for one in found} == {1, 2, 4, 6}
+    assert {one.operator for one in found if one.line == 1} == {"core/RemoveDecorator"}
+    assert {one.operator for one in found if one.line == 2} == {"core/NumberReplacer"}  # the default alone
     for one in found:
         changed = one.apply(SOURCE)
         compile(changed, "x", "exec")
-        before, after = SOURCE.splitlines(), changed.splitlines()
-        assert [n for n, (a, b) in enumerate(zip(before, after, strict=True), 1) if a != b] == [one.line]
+        if one.line > 1:
+            lines = enumerate(zip(SOURCE.splitlines(), changed.splitlines(), strict=True), 1)
+            assert [number for number, (before, after) in lines if before != after] == [one.line]
         assert not any(bits in one.operator for bits in ("Shift", "Bit", "UAdd", "Invert"))
     assert len({one.apply(SOURCE) for one in found}) == len(found)
 
@@ -45,6 +47,7 @@ def test_the_files_that_test_a_module() -> None:
     assert files_that_test("companion/foundations/distributions/mixtures.py")[0].endswith(
         "distributions/test_mixtures.py"
     )
+    assert "tests/test_validate.py" in files_that_test("companion/validate/shapes.py")
     assert files_that_test("companion/nowhere/nothing.py") == []
     package = "companion/weights/__init__.py"
     assert any(name.startswith(("tests/weights", "tests/test_weights")) for name in files_that_test(package))

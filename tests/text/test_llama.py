@@ -13,14 +13,14 @@ from companion.nn.llama_block import llama_block
 from companion.nn.positions import Rotary
 from companion.text.llama import Llama, LlamaConfig
 from tests.conftest import rejects
+from tests.published import published
 
 IDS = torch.randint(23, (2, 7), generator=torch.Generator().manual_seed(0))
 SMALL = LlamaConfig(vocab_size=23, context=11, width=24, layers=2, heads=6, kv_heads=2, hidden=20)
 
 
-def published(folder: Path, *, tied: bool, kv_heads: int = 2, **rope: float) -> LlamaForCausalLM:
+def published_llama(folder: Path, *, tied: bool, kv_heads: int = 2, **rope: float) -> LlamaForCausalLM:
     """A Llama by transformers with random weights, saved to a folder."""
-    torch.manual_seed(0)
     config = TheirConfig(
         vocab_size=23,
         max_position_embeddings=11,
@@ -35,25 +35,20 @@ def published(folder: Path, *, tied: bool, kv_heads: int = 2, **rope: float) -> 
         bos_token_id=0,
         eos_token_id=0,
     )
-    model = LlamaForCausalLM(config).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.3)
-    model.save_pretrained(folder)
-    return model
+    return published(LlamaForCausalLM(config), folder)
 
 
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("kv_heads", [1, 2, 6])
 def test_reads_the_published_format_and_gives_the_same_logits(tmp_path: Path, tied: bool, kv_heads: int) -> None:
-    theirs = published(tmp_path, tied=tied, kv_heads=kv_heads, base=500.0)
+    theirs = published_llama(tmp_path, tied=tied, kv_heads=kv_heads, base=500.0)
     ours = Llama.from_pretrained(tmp_path)
     assert (ours.out.weight is ours.tokens.weight) == tied
     torch.testing.assert_close(ours(IDS), theirs(IDS).logits, rtol=0, atol=1e-5)
 
 
 def test_gradients_agree(tmp_path: Path) -> None:
-    theirs = published(tmp_path, tied=True)
+    theirs = published_llama(tmp_path, tied=True)
     ours = Llama.from_pretrained(tmp_path)
     ours(IDS).pow(2).mean().backward()
     theirs(IDS).logits.pow(2).mean().backward()
@@ -104,7 +99,7 @@ def test_bad_input(tmp_path: Path) -> None:
         LlamaConfig(vocab_size=5, context=4, width=9, layers=1, heads=3, kv_heads=3, hidden=4)
     with rejects("0 to 22"):
         Llama(SMALL)(torch.tensor([[23]]))
-    published(tmp_path, tied=False)
+    published_llama(tmp_path, tied=False)
     about = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**about, "num_hidden_layers": 3}))
     with rejects("missing: model.layers.2.input_layernorm.weight"):

@@ -8,11 +8,7 @@ from torch import nn
 
 from companion.ethics.watermark.attacks import crop, redraw, splice, substitute, surviving
 from companion.ethics.watermark.green_lists import GreenLists, Watermark, detect
-from tests.conftest import rejects
-
-
-def gen(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+from tests.conftest import gen, rejects
 
 
 class Sizes:

@@ -6,11 +6,7 @@ import pytest
 import torch
 
 from companion.ethics.watermark.green_lists import GreenLists, Watermark, binomial_tail, detect, green_chance
-from tests.conftest import rejects
-
-
-def gen(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+from tests.conftest import gen, rejects
 
 
 def write(mark: Watermark, n: int, logits: torch.Tensor, seed: int = 1) -> torch.Tensor:

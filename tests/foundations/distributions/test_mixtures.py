@@ -192,6 +192,8 @@ def test_bad_input_is_one_clear_error_each():
         fit_mixture(m, x * torch.nan, 1)
     with rejects("floor"):
         fit_mixture(m, x, 1, floor=-1.0)
+    with rejects("floor"):
+        fit_mixture(m, x, 1, floor=0.0)
     with rejects("empty"):
         fit_mixture(m, x[:0], 1)
     with rejects("n = "):

@@ -6,13 +6,9 @@ import pytest
 import torch
 
 from companion.foundations.latent_space.gradient_estimators import quadratic_variances, reparameterised, score_function
-from tests.conftest import rejects
+from tests.conftest import gen, rejects
 
 MU = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64)
-
-
-def gen(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def bowl(z):

@@ -8,11 +8,7 @@ from torch import Tensor
 
 from companion.foundations.latent_space.ppca import PPCA, best_log_likelihood, fit_ppca, latent_nats
 from companion.foundations.pca import fit_pca
-from tests.conftest import rejects
-
-
-def gen(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+from tests.conftest import gen, rejects
 
 
 def data(n: int = 200, d: int = 6) -> Tensor:

@@ -9,16 +9,12 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from companion.text.gpt import GPT
 from companion.text.gpt.attention_maps import attention_maps, induction_score, previous_score
 from companion.text.llama import Llama, LlamaConfig
+from tests.published import published
 
 
 def test_maps_equal_those_of_transformers(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    theirs = GPT2LMHeadModel(
-        GPT2Config(vocab_size=31, n_positions=16, n_embd=24, n_layer=3, n_head=2, attn_implementation="eager")
-    ).eval()
-    for parameter in theirs.parameters():
-        torch.nn.init.normal_(parameter, std=0.4)  # far from uniform attention
-    theirs.save_pretrained(tmp_path)
+    config = GPT2Config(vocab_size=31, n_positions=16, n_embd=24, n_layer=3, n_head=2, attn_implementation="eager")
+    theirs = published(GPT2LMHeadModel(config), tmp_path, std=0.4)  # far from uniform attention
     ours, ids = GPT.from_pretrained(tmp_path), torch.randint(31, (5, 11))
     with torch.no_grad():
         wanted = torch.stack(theirs(ids, output_attentions=True).attentions)

@@ -13,21 +13,17 @@ from companion.nn.kv_cache import KVCache
 from companion.text.gpt import GPT, GPTConfig
 from companion.training.optimization import decay_groups
 from tests.conftest import rejects
+from tests.published import published
 
 SIZES = {"vocab_size": 23, "n_positions": 11, "n_embd": 12, "n_layer": 2, "n_head": 3}
 IDS = torch.randint(23, (2, 7), generator=torch.Generator().manual_seed(0))
 
 
-@pytest.fixture
-def published(tmp_path: Path) -> tuple[GPT2LMHeadModel, Path]:
+@pytest.fixture(name="published")
+def published_gpt2(tmp_path: Path) -> tuple[GPT2LMHeadModel, Path]:
     """A GPT-2 by transformers with random weights of every kind, and the folder that it was saved to."""
-    torch.manual_seed(0)
-    model = GPT2LMHeadModel(GPT2Config(**SIZES, bos_token_id=0, eos_token_id=0, layer_norm_epsilon=1e-4)).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.3)  # biases and gains too: at their initial values a mix-up would not show
-    model.save_pretrained(tmp_path)
-    return model, tmp_path
+    config = GPT2Config(**SIZES, bos_token_id=0, eos_token_id=0, layer_norm_epsilon=1e-4)
+    return published(GPT2LMHeadModel(config), tmp_path), tmp_path
 
 
 def test_reads_the_published_format_and_gives_the_same_logits(published: tuple[GPT2LMHeadModel, Path]) -> None:
