@@ -158,7 +158,12 @@ def _kind(value: Any) -> Any:
     kind = type(value)
     if kind in (int, float, str, bool):
         return kind, value
-    return _ANY if isinstance(value, (Collection, Real, np.ndarray)) else kind
+    return _kind_of_type(kind)
+
+
+@functools.cache
+def _kind_of_type(kind: type) -> Any:
+    return _ANY if issubclass(kind, (Collection, Real, np.ndarray)) else kind
 
 
 def _array(option: Any) -> Any:
