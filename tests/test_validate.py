@@ -195,12 +195,14 @@ Q, K = Z(2, 3, 4), Z(2, 5, 4)
     ("call", "message"),
     [
         (lambda: attend(Q, Z(2, 5, 6)), "k: got shape (2, 5, 6), wanted (*batch m d) with d = 4, not 6 (d = 4 in q)"),
-        (lambda: attend(Q, Z(3, 5, 4)), "k: got shape (3, 5, 4), wanted (*batch m d) with batch = (2,), not (3,)"),
+        (lambda: attend(Q, Z(3, 5, 4)), "k: got shape (3, 5, 4), wanted (*batch m d) with batch = (2,), not (3,) "
+            "(batch = (2,) in q)"),
         (lambda: attend(k=K, q=Z(4)), "q: got shape (4,) with 1 axes, wanted at least 2: (*batch n d)"),
         (lambda: attend(Z(2, 0, 4), K), "q: got shape (2, 0, 4), wanted no empty axis in (*batch n d)"),
         (lambda: attend(Q.long(), K), "q: got torch.int64, wanted a floating-point tensor; convert it with .float()"),
         (lambda: attend([1.0], K), "q: got list, wanted a torch.Tensor of shape (*batch n d)"),
-        (lambda: attend(Q, K, Z(3, 5)), "mask: got torch.float32, wanted a tensor of true and false (torch.bool); convert"),
+        (lambda: attend(Q, K, Z(3, 5)), "mask: got torch.float32, wanted a tensor of true and false (torch.bool); "
+            "convert it with .bool()"),
         (lambda: attend(Q, K, Z(3, 4).bool()), "mask: got shape (3, 4), wanted (n m) with m = 5, not 4 (m = 5 in k)"),
         (lambda: attend(Q, K, Z(3).bool()), "mask: got shape (3,) with 1 axes, wanted 2: (n m)"),
         (lambda: attend(Q, K, 3), "mask: got 3, wanted a torch.Tensor of shape (n m) or None"),
@@ -217,9 +219,13 @@ Q, K = Z(2, 3, 4), Z(2, 5, 4)
         (lambda: pick(3, ["a"], 1), "x: got 3, wanted a torch.Tensor"),
         (lambda: pick(Z(3), ["a"], "1"), "at: got '1', wanted a whole number"),
         (lambda: values(Z(2, 3) / 0), "x: got 6 values that are NaN or infinite, wanted finite numbers"),
-        (lambda: values(Z(2, 3), Z(2)), "sigma: got values from 0 to 0, wanted numbers above 0"),
-        (lambda: values(Z(2, 3), torch.tensor([1.0, math.nan])), "sigma: got 1 values that are NaN or infinite, wanted finite"),
+        (lambda: values(Z(2, 3), Z(2)), "sigma: got values from 0 to 0, wanted numbers above 0 up to 2"),
+        (lambda: values(Z(2, 3), torch.tensor([1.0, math.nan])), "sigma: got 1 values that are NaN or infinite, wanted finite "
+            "numbers"),
         (lambda: values(Z(2, 3), Z(3) + 1), "sigma: got shape (3,), wanted (n) with n = 2, not 3 (n = 2 in x)"),
+        (lambda: values(Z(2, 3), Z(2) + 3), "sigma: got values from 3 to 3, wanted numbers above 0 up to 2"),
+        (lambda: Layer(4).apply(3), "x: got 3, wanted a torch.Tensor of shape (... width=4)"),
+        (lambda: fixed(Z(2, 4)), "x: got shape (2, 4), wanted (n width=3) with width = 3, not 4"),
         (lambda: Setting(steps=0), "steps: got 0, wanted a whole number of at least 1"),
         (lambda: Setting(1, scale=0.0), "scale: got 0.0, wanted a number above 0"),
         (lambda: Setting(1, scale=math.inf), "scale: got inf, wanted a number above 0"),
@@ -227,7 +233,7 @@ Q, K = Z(2, 3, 4), Z(2, 5, 4)
 )  # fmt: skip
 def test_the_annotation_says_what_was_wanted(call, message):
     for _ in range(2):  # a refusal is not remembered as a call that fits
-        with rejects("^" + re.escape(message)):
+        with rejects(f"^{re.escape(message)}$"):
             call()
 
 
@@ -238,9 +244,14 @@ def pick(x: Tensor, names: list[str], at: int, *, turn: Callable[[int], int] = a
 
 @checked
 def values(
-    x: Finite[Tensor, "n d"], sigma: Annotated[Float[Tensor, "n"], Range(0, open_low=True)] | None = None
+    x: Finite[Tensor, "n d"], sigma: Annotated[Float[Tensor, "n"], Range(0, 2, open_low=True)] | None = None
 ) -> Tensor:
     return x if sigma is None else x / sigma[:, None]
+
+
+@checked
+def fixed(x: Float[Tensor, "n {width}"], width: int = 3) -> Tensor:
+    return x
 
 
 @checked
@@ -291,9 +302,24 @@ def test_values_are_looked_at_in_every_call():
         values(x)
 
 
+def test_tensors_are_not_remembered_by_their_shapes_alone():
+    attend(Q, K)
+    for bad in ((Q.long(), K), (Q, K.bool())):
+        with rejects("got torch"):
+            attend(*bad)
+
+
 def test_numbers_are_not_remembered_by_their_type():
-    attend(Q, K, heads=np.int64(2), rate=0.5)
-    for bad in ({"heads": np.int64(0)}, {"rate": 1.5}, {"rate": np.float64(1.5)}, {"heads": 2.0}):
+    attend(Q, K, heads=2, rate=0.5)
+    attend(Q, K, heads=np.int64(2))
+    for bad in (
+        {"heads": 0, "rate": 0.5},
+        {"heads": 2, "rate": -0.5},
+        {"heads": np.int64(0)},
+        {"rate": 1.5},
+        {"rate": np.float64(1.5)},
+        {"heads": 2.0},
+    ):
         with rejects("got"):
             attend(Q, K, **bad)
     assert pick(Z(1), ["a"], 0) == "a"

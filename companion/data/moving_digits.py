@@ -32,12 +32,12 @@ class FilmSet(DataSet):
     """Films in [-1, 1] with what is true of them.
 
     Attributes:
-        films: float32, shape (n, 1, frames, height, width): -1 is the ground, 1 is ink.
-        labels: the digit, int64, shape (n).
-        directions: the index into `DIRECTIONS` of the motion before the first bounce, shape (n).
-        positions: the middle of the ink (row, column) in pixels, shape (n, frames, 2).
-        velocities: pixels a frame with which it leaves each frame, shape (n, frames, 2).
-        bounces: whether it met a wall on its way from the frame before, or stands at one, shape (n, frames).
+        films: float32: -1 is the ground, 1 is ink.
+        labels: the digit, int64.
+        directions: the index into `DIRECTIONS` of the motion before the first bounce.
+        positions: the middle of the ink (row, column) in pixels.
+        velocities: pixels a frame with which it leaves each frame.
+        bounces: whether it met a wall on its way from the frame before, or stands at one.
         captions: one sentence a film.
     """
 
@@ -71,9 +71,9 @@ class FilmMaker:
 
     Attributes:
         split: whose digits.
-        sprites: ink in [0, 1] in the upper left corner of a square, shape (n, size, size).
-        ink: rows and columns of the ink, shape (n, 2).
-        labels: the digits, shape (n).
+        sprites: ink in [0, 1] in the upper left corner of a square.
+        ink: rows and columns of the ink.
+        labels: the digits.
         speed: pixels a frame.
     """
 

@@ -38,7 +38,7 @@ class GaussianMixture:
     r"""Round Gaussians of one width: :math:`p(x) = \sum_k w_k\, N(x;\, \mu_k, s^2 I)` (eq-mixture-density).
 
     Attributes:
-        means: the centres, shape (k, d).
+        means: the centres.
         sd: the standard deviation of each Gaussian along each axis.
         weights: the share of each, summing to 1.
     """
@@ -89,8 +89,8 @@ class PointSet(DataSet):
     """Points of the plane, a fixed sample of a law from which more can be drawn.
 
     Attributes:
-        points: float32, shape (n, 2).
-        labels: which part of the law (Gaussian, moon) each point came from, int64, shape (n).
+        points: float32.
+        labels: which part of the law (Gaussian, moon) each point came from, int64.
         sample: ``sample(n, generator)``, fresh points of shape (n, 2) and their labels.
         density: the exact law, where there is a closed form for it; None otherwise.
     """

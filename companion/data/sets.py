@@ -31,8 +31,8 @@ class ImageSet(DataSet):
     """Images in [-1, 1] with a class each.
 
     Attributes:
-        images: float32, shape (n, channels, height, width).
-        labels: int64, shape (n).
+        images: float32.
+        labels: int64.
         classes: the name of each class.
     """
 
@@ -86,8 +86,8 @@ class AudioSet(DataSet):
     """Clips of sound with a class each, padded with silence to one length.
 
     Attributes:
-        waves: float32 in [-1, 1], shape (n, samples).
-        labels: int64, shape (n).
+        waves: float32 in [-1, 1].
+        labels: int64.
         classes: the name of each class.
         speakers: the name of the voice of each clip.
         rate: samples per second.

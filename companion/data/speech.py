@@ -16,7 +16,7 @@ from companion.data.carriers import MissingCarrier, carrier_folder, check_digest
 from companion.data.digits import DIGIT_NAMES
 from companion.data.sets import AudioSet
 from companion.data.splits import split_indices
-from companion.validate import Finite, check_number, checked
+from companion.validate import Count, Finite, checked
 
 RATE = 8_000  # samples per second, as on a telephone
 SAMPLES = 5_120  # 0.64 s
@@ -76,7 +76,7 @@ def spoken_digits(split: str = "train", *, limit: int | None = None) -> AudioSet
 
 
 @checked
-def resample(wave: Finite[Tensor, " n"], rate: int, wanted: int) -> Float[Tensor, " m"]:
+def resample(wave: Finite[Tensor, " n"], rate: Count, wanted: Count) -> Float[Tensor, " m"]:
     """Change the sampling rate by cutting or padding the spectrum: exact for what both rates can hold.
 
     The wave is padded with silence until both lengths are whole numbers.
@@ -84,8 +84,6 @@ def resample(wave: Finite[Tensor, " n"], rate: int, wanted: int) -> Float[Tensor
     Raises:
         ValueError: not one wave of finite floats, or a rate that is not above 0.
     """
-    check_number("rate", rate, low=0, open_low=True)
-    check_number("wanted", wanted, low=0, open_low=True)
     common = np.gcd(rate, wanted)
     block, out = rate // common, wanted // common
     blocks = -(-len(wave) // block)

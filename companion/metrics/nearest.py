@@ -40,8 +40,8 @@ def nearest(queries: Finite[Tensor, "n ..."], references: Finite[Tensor, "m ..."
     """The k nearest references of each query by Euclidean distance over all the other axes.
 
     Args:
-        queries: shape (n, ...).
-        references: shape (m, ...), the rest as of the queries.
+        queries: what is looked up, one an example.
+        references: examples of the same shape.
         k: how many; at most m.
 
     Raises:

@@ -1,6 +1,5 @@
 """`checked`: the check of a call's arguments, derived from the annotations of its parameters."""
 
-import dataclasses
 import functools
 import inspect
 import math
@@ -46,8 +45,6 @@ def checked(item: F) -> F:
     """
     if isinstance(item, type):
         item.__init__ = checked(item.__init__)
-        if dataclasses.is_dataclass(item):
-            item.__init__.__no_type_check__ = True  # pytest's hook would wrap it once more and be first to refuse
         return item
     contract = _Contract(item)
 
@@ -161,7 +158,12 @@ def _kind(value: Any) -> Any:
     kind = type(value)
     if kind in (int, float, str, bool):
         return kind, value
-    return _ANY if isinstance(value, (Collection, Real, np.ndarray)) else kind
+    return _kind_of_type(kind)
+
+
+@functools.cache
+def _kind_of_type(kind: type) -> Any:
+    return _ANY if issubclass(kind, (Collection, Real, np.ndarray)) else kind
 
 
 def _array(option: Any) -> Any:

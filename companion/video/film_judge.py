@@ -28,10 +28,10 @@ class Verdict:
     """What the judge sees in n films.
 
     Attributes:
-        opinions: the probability of each digit, mean over the frames, shape (n, 10).
-        digits: the likeliest, shape (n).
-        directions: the index into `DIRECTIONS`, shape (n).
-        paths: the centre of the ink (row, column) in each frame, shape (n, frames, 2).
+        opinions: the probability of each digit, mean over the frames.
+        digits: the likeliest.
+        directions: the index into `DIRECTIONS`.
+        paths: the centre of the ink (row, column) in each frame.
     """
 
     opinions: Float[Tensor, "n 10"]

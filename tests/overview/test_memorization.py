@@ -9,7 +9,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 
 from companion.data import small_digits
 from companion.metrics.nearest import nearest
-from companion.overview.memorization import ImageMLP, denoising_loss, exact_denoiser, sample
+from companion.overview.memorization import PATH, ImageMLP, denoising_loss, exact_denoiser, sample
 from companion.training import TrainConfig, train
 from tests.conftest import rejects
 
@@ -96,30 +96,30 @@ def test_noise_levels_are_log_uniform_and_the_noise_is_standard_normal() -> None
     """The levels' logarithms against the uniform law between both ends, the noise against the normal one (scipy's test)."""
     seen = {}
 
-    class Watches(Denoiser):
+    class Watches(ImageMLP):
         def forward(self, z: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
             seen["z"], seen["sigma"] = z, sigma
             return z
 
     x = torch.randn(4_000, 2)
     denoising_loss(Watches(2, 2), (x,), torch.Generator().manual_seed(0))
-    low, high = math.log(NoiseLevels.low), math.log(NoiseLevels.high)
-    levels = (seen["sigma"][:, 0].log() - low) / (high - low)
+    low, high = math.log(PATH.low), math.log(PATH.high)
+    levels = (seen["sigma"].log() - low) / (high - low)
     assert kstest(levels.numpy(), "uniform").pvalue > 0.01
-    noise = (seen["z"] - x) / seen["sigma"]
+    noise = (seen["z"] - x) / seen["sigma"][:, None]
     assert kstest(noise.flatten().numpy(), "norm").pvalue > 0.01
     assert torch.corrcoef(torch.stack([*noise.T, levels])).triu(1).abs().max() < 0.05
 
 
 def test_the_network_gets_numbers_of_one_size_and_the_logarithm_of_sigma() -> None:
-    model, inputs = Denoiser(3, 4), []
+    model, inputs = ImageMLP(3, 4), []
     model.net.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0]))
-    sigma = torch.tensor([[0.1], [1.0], [10.0]]).repeat(500, 1)
-    z = torch.randn(1_500, 3) + sigma * torch.randn(1_500, 3)
+    sigma = torch.tensor([0.1, 1.0, 10.0]).repeat(500)
+    z = torch.randn(1_500, 3) + sigma[:, None] * torch.randn(1_500, 3)
     assert model(z, sigma).abs().max() < 1
-    torch.testing.assert_close(inputs[0], torch.cat([z / (1 + sigma**2).sqrt(), sigma.log()], 1))
+    torch.testing.assert_close(inputs[0], torch.cat([z / (1 + sigma[:, None] ** 2).sqrt(), sigma.log()[:, None]], 1))
     for level in (0.1, 1.0, 10.0):  # data of unit variance stay so, whatever the noise
-        assert abs(float(inputs[0][sigma[:, 0] == level, :3].std()) - 1) < 0.1
+        assert abs(float(inputs[0][sigma == level, :3].std()) - 1) < 0.1
 
 
 def test_network_sees_the_noise_level_and_only_its_own_row() -> None:
