@@ -32,7 +32,6 @@ class BeliefNet(nn.Module):
         self.weight = nn.Parameter(torch.zeros(dims, dims))
         self.bias = nn.Parameter(torch.zeros(dims))
 
-    @checked
     def forward(self, x: Float[Tensor, "n d={len(self.bias)}"]) -> Float[Tensor, "n d"]:
         """The logit of each element given those before it; elements after it have no weight."""
         return x @ self.weight.tril(-1).T + self.bias
