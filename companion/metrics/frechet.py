@@ -37,12 +37,12 @@ class Gaussian:
 
     @classmethod
     def fit(cls, features: Float[Tensor, "n d"]) -> "Gaussian":
-        """The sample's mean and its unbiased covariance (divided by n - 1), in double precision."""
+        """The sample's mean and its unbiased covariance (divided by n - 1), in double precision, on the CPU."""
         check_shapes(features=(features, "n d"))
         check_float(features=features)
         if len(features) < 2:
             raise ValueError("features: got 1 example, wanted at least 2: one point has no covariance")
-        values = features.detach().double()
+        values = features.detach().cpu().double()
         mean = values.mean(0)
         centred = values - mean
         return cls(mean, centred.T @ centred / (len(values) - 1))

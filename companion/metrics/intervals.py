@@ -83,7 +83,7 @@ def bootstrap(
     if values[0].numel() != 1:
         raise ValueError(f"statistic: got shape {tuple(values[0].shape)}, wanted one number")
     tail = (1 - _level(level)) / 2
-    low, high = torch.stack([value.double().reshape(()) for value in values]).quantile(
+    low, high = torch.stack([value.cpu().double().reshape(()) for value in values]).quantile(
         torch.tensor([tail, 1 - tail], dtype=torch.float64)
     )
     return Interval(float(low), float(high), level)

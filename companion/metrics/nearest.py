@@ -100,7 +100,7 @@ def copying_test(
             f"train and held_out: got {len(train)} and {len(held_out)} examples, wanted two sets of one size; cut the larger"
         )
     pool = torch.cat([train, held_out])
-    hits = torch.bincount(nearest(samples, pool).index[:, 0], minlength=len(pool)).double()
+    hits = torch.bincount(nearest(samples, pool).index[:, 0].cpu(), minlength=len(pool)).double()
     share = float(hits[: len(train)].sum()) / len(samples)
     orders = torch.rand(permutations, len(pool), generator=generator).argsort(1)[:, : len(train)]
     null = hits[orders].sum(1) / len(samples)
@@ -121,7 +121,7 @@ def null_spread(hits: Int[Tensor, "pool"], train: int) -> float:
     """
     pool = check_shapes(hits=(hits, "pool"))["pool"]
     check_count("train", train, high=pool - 1)
-    h = hits.double()
+    h = hits.cpu().double()
     n = h.sum()
     if n <= 0 or (h < 0).any():
         raise ValueError(f"hits: got counts that sum to {n:g}, wanted counts from 0 with a positive sum")
@@ -142,6 +142,6 @@ def extracted(
     check_number("threshold", threshold, low=0)
     found = nearest(samples, references)
     within = found.distance[:, 0] <= threshold
-    hit = torch.zeros(len(references), dtype=torch.bool)
+    hit = torch.zeros(len(references), dtype=torch.bool, device=references.device)
     hit[found.index[within, 0]] = True
     return hit

@@ -29,4 +29,4 @@ def auc(higher: Float[Tensor, "n"], lower: Float[Tensor, "m"]) -> float:
     ordered = lower.sort().values
     below = torch.searchsorted(ordered, higher, right=False)
     up_to = torch.searchsorted(ordered, higher, right=True)
-    return float((below + up_to).double().sum() / (2 * len(higher) * len(lower)))
+    return float((below + up_to).cpu().double().sum() / (2 * len(higher) * len(lower)))

@@ -51,6 +51,7 @@ def roc(higher: Float[Tensor, "n"], lower: Float[Tensor, "m"]) -> ROC:
     """
     check_shapes(higher=(higher, "n"), lower=(lower, "m"))
     check_float(higher=higher, lower=lower)
+    higher, lower = higher.cpu(), lower.cpu()  # the curve is in float64, which not every device has
     values = torch.cat([higher.double(), lower.double()]).unique().flip(0)
     threshold = torch.cat([torch.tensor([torch.inf], dtype=torch.float64), values])
 

@@ -25,6 +25,7 @@ from companion.training.checkpoint import CorruptCheckpoint, load_checkpoint, sa
 from companion.training.distributed import join, mean_over_processes, share_buffers
 from companion.training.modes import evaluating
 from companion.training.optimization import TrainConfig, TrainingDiverged, Updater, decay_groups
+from companion.training.precision import uses_bf16
 from companion.validate import check_count
 
 Loss = Callable[[nn.Module, Batch, torch.Generator], Tensor]
@@ -87,7 +88,8 @@ def train(
 
     Args:
         model: on the device on which it is to be trained.
-        loss: ``loss(model, batch, generator)``, the mean over the batch's examples; its noise comes from the generator.
+        loss: ``loss(model, batch, generator)``, the mean over the batch's examples; its noise comes from the generator, one
+            of the CPU on every device (`companion.training.random`).
         data: tensors with one first axis, read in a new order in each epoch; or ``draw(n, generator)``, a fresh batch.
         config: how to train.
         evaluate: numbers of the model (averaged weights where there are) for the history, without gradients.
@@ -120,7 +122,7 @@ def train(
     updater.optimizer.zero_grad()
     if checkpoint is not None and Path(checkpoint).exists():
         history = History(**load_checkpoint(checkpoint, updater, data=batches.about))
-    if mean_over_processes(updater.steps_done, device) != updater.steps_done:
+    if mean_over_processes(updater.steps_done) != updater.steps_done:
         raise CorruptCheckpoint(f"{checkpoint}: not all processes see the same checkpoint; put it on a shared disk")
     model.train()
     quiet = rank > 0 or bool(os.environ.get("TQDM_DISABLE"))
@@ -129,9 +131,9 @@ def train(
     for step in bar:
         batch = [part.to(device) for part in batches(step)]
         with seeded(device, config.seed, step, rank) as generator:
-            value = _backward(objective, [part[rank::world] for part in batch], generator, config)
+            value = _backward(objective, [part[rank::world] for part in batch], generator, config, device)
         if world > 1:
-            value = mean_over_processes(value, device)
+            value = mean_over_processes(value)
             share_buffers(model)
         if not math.isfinite(value):
             raise TrainingDiverged(
@@ -171,7 +173,7 @@ def mean_over_examples(values: Callable[..., Tensor], data: Sequence[Tensor], *,
             if not isinstance(got, Tensor) or got.shape != batch[0].shape[:1]:
                 form = f"shape {tuple(got.shape)}" if isinstance(got, Tensor) else type(got).__name__
                 raise ValueError(f"values: got {form}, wanted one number an example: ({len(batch[0])},)")
-            total += float(got.double().sum())
+            total += float(got.cpu().double().sum())
     return total / n
 
 
@@ -194,7 +196,9 @@ class _Objective(nn.Module):
         return value.squeeze()
 
 
-def _backward(objective: nn.Module, batch: list[Tensor], generator: torch.Generator, config: TrainConfig) -> float:
+def _backward(
+    objective: nn.Module, batch: list[Tensor], generator: torch.Generator, config: TrainConfig, device: torch.device
+) -> float:
     """Add the gradient of the mean loss over all parts to the parameters; the value is this process's mean loss."""
     total = 0.0
     for part in range(config.accumulate):
@@ -202,7 +206,7 @@ def _backward(objective: nn.Module, batch: list[Tensor], generator: torch.Genera
         wait = isinstance(objective, DistributedDataParallel) and part < config.accumulate - 1
         with objective.no_sync() if wait else contextlib.nullcontext():
             micro = tuple(t[part :: config.accumulate] for t in batch)
-            with torch.autocast(generator.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+            with torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16(config.precision, device)):
                 value = objective(micro, generator) / config.accumulate
             value.backward()
         total += value.item()

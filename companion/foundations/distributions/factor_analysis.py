@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion.foundations.distributions.families import LOG_2PI
+from companion.training.random import randn
 from companion.validate import check_count, check_float, check_number, check_shapes
 
 
@@ -45,7 +46,7 @@ class FactorAnalyser:
     def _scale(self) -> Float[Tensor, "q q"]:
         """The Cholesky factor of M = I + W^T Psi^-1 W."""
         m = self.factors.T @ (self.factors / self.var[:, None])
-        return torch.linalg.cholesky(m + torch.eye(len(m), dtype=m.dtype))
+        return torch.linalg.cholesky(m + torch.eye(len(m), dtype=m.dtype, device=m.device))
 
     def _log_det(self) -> Tensor:
         return 2 * self._scale.diagonal().log().sum() + self.var.log().sum()
@@ -62,8 +63,8 @@ class FactorAnalyser:
     def sample(self, n: int, generator: torch.Generator, *, noise: bool = True) -> Float[Tensor, "n d"]:
         """Draw causes and, unless ``noise`` is False, the noise of each dimension."""
         check_count("n", n)
-        z = torch.randn(n, self.factors.shape[1], generator=generator, dtype=self.mean.dtype)
-        e = torch.randn(n, len(self.mean), generator=generator, dtype=self.mean.dtype)
+        z = randn((n, self.factors.shape[1]), generator, like=self.mean)
+        e = randn((n, len(self.mean)), generator, like=self.mean)
         return self.mean + z @ self.factors.T + (self.var.sqrt() * e if noise else 0)
 
     def entropy(self) -> Float[Tensor, ""]:
@@ -80,7 +81,7 @@ class FactorAnalyser:
         centred = x - mean
         _, spread, directions = torch.linalg.svd(centred / len(x) ** 0.5, full_matrices=False)
         q = min(rank, len(spread))
-        factors = torch.zeros(sizes["d"], rank, dtype=x.dtype)
+        factors = x.new_zeros(sizes["d"], rank)
         factors[:, :q] = directions[:q].T * spread[:q]
         rest = (centred**2).mean(0) - (factors**2).sum(1)
         return cls(mean, factors, rest.clamp(min=floor))

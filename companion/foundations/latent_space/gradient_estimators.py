@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from companion.training.random import randn
 from companion.validate import check_count, check_float, check_number, check_shapes
 
 Objective = Callable[[Tensor], Tensor]
@@ -76,7 +77,7 @@ def _draw(mu: Tensor, sigma: float, draws: int, generator: torch.Generator) -> T
     check_float(mu=mu)
     check_number("sigma", sigma, low=0, open_low=True)
     check_count("draws", draws)
-    noise = torch.randn(draws, d, generator=generator, dtype=mu.dtype, device=generator.device).to(mu.device)
+    noise = randn((draws, d), generator, like=mu)
     return mu.detach() + sigma * noise
 
 

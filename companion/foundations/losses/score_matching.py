@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from companion.nn.point_mlp import TimedPointMLP
+from companion.training.random import rand, randn
 from companion.validate import check_count, check_float, check_number, check_shapes
 
 # score(x, sigma): points (n, d) and one noise level each (n) to (n, d).
@@ -52,7 +53,7 @@ def random_sigmas(n: int, high: float, low: float, generator: torch.Generator) -
     check_count("n", n)
     check_number("low", low, low=0, open_low=True)
     check_number("high", high, low=low, open_low=True)
-    return low * (high / low) ** torch.rand(n, generator=generator, device=generator.device)
+    return low * (high / low) ** rand((n,), generator)
 
 
 def score_matching_loss(
@@ -72,7 +73,7 @@ def score_matching_loss(
     check_shapes(x=(x, "n d"), sigma=(sigma, "n"))
     if not (sigma > 0).all():
         raise ValueError(f"sigma: got {float(sigma.min()):g} as the least noise level, wanted all above 0")
-    noise = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+    noise = randn(x.shape, generator, like=x)
     predicted = score(x + sigma[:, None] * noise, sigma)
     check_shapes(predicted=(predicted, f"{x.shape[0]} {x.shape[1]}"))
     return (sigma[:, None] * predicted + noise).square().sum(1).mean()
@@ -102,7 +103,7 @@ def langevin(
     check_count("steps", steps)
     level = x.new_full((len(x),), sigma)
     for _ in range(steps):
-        noise = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+        noise = randn(x.shape, generator, like=x)
         x = x + step_size / 2 * score(x, level) + math.sqrt(step_size) * noise
     return x
 

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from companion.training.random import rand
 from companion.validate import check_float, check_number, check_shapes
 
 Scores = Float[Tensor, "n"]
@@ -41,8 +42,7 @@ def between(real: Float[Tensor, "n ..."], fake: Float[Tensor, "n ..."], generato
         raise ValueError(
             f"real, fake: got shapes {tuple(real.shape)} and {tuple(fake.shape)}, wanted one shape (n, ...) with n >= 1"
         )
-    ones = [1] * (real.ndim - 1)
-    epsilon = torch.rand(len(real), *ones, generator=generator, dtype=real.dtype, device=real.device)
+    epsilon = rand((len(real), *[1] * (real.ndim - 1)), generator, like=real)
     return epsilon * real + (1 - epsilon) * fake
 
 

@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from companion.training.random import rand
 from companion.validate import check_choice, check_count, check_float, check_number, check_shapes
 
 
@@ -137,7 +138,7 @@ def griffin_lim(
     check_number("momentum", momentum, low=0, high=1)
     if (magnitude < 0).any():
         raise ValueError(f"magnitude: got {float(magnitude.min()):g}, wanted no negative value")
-    turns = torch.rand(magnitude.shape, generator=generator, dtype=magnitude.dtype, device=magnitude.device)
+    turns = rand(magnitude.shape, generator, like=magnitude)
     spectra = torch.polar(magnitude, 2 * math.pi * turns)
     before = torch.zeros_like(spectra)
     for _ in range(iterations):

@@ -11,7 +11,7 @@ space follows the latent diffusion of Rombach et al., arXiv:2112.10752; theirs i
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from companion.diffusion.flow_matching import flow_matching_loss, heun
 from companion.training.batches import Batch
+from companion.training.random import randn
 from companion.validate import check_count, check_float, check_labels, check_shapes
 
 
@@ -42,6 +43,10 @@ class Components:
         """The coordinates of spectrograms (eq-components)."""
         check_shapes(bands=(bands, f"n {self.mean.shape[0]} {self.mean.shape[1]}"))
         return (bands - self.mean).flatten(1) @ self.basis / self.scale
+
+    def to(self, device: torch.device | str) -> "Components":
+        """The components on a device."""
+        return replace(self, mean=self.mean.to(device), basis=self.basis.to(device))
 
     def decode(self, z: Float[Tensor, "n k"]) -> Float[Tensor, "n mels frames"]:
         """The spectrograms at these coordinates (eq-components), no quieter than the quietest of training."""
@@ -114,5 +119,5 @@ def speak(
 ) -> Float[Tensor, "n mels frames"]:
     """New log-mel spectrograms of these digits: noise, carried along the velocity, decoded."""
     check_shapes(digit=(digit, "n"))
-    noise = torch.randn(len(digit), model.k, generator=generator).to(components.basis)
+    noise = randn((len(digit), model.k), generator, like=components.basis)
     return components.decode(heun(lambda x, t: model(x, t, digit), noise, steps))

@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from companion.training.random import randn
 from companion.validate import check_count, check_float, check_labels, check_number, check_shapes
 
 
@@ -73,7 +74,7 @@ class GaussianClassifier:
         """One new example of each class asked for: mean + L ε with ε standard normal."""
         check_shapes(labels=(labels, "n"))
         check_labels("labels", labels, len(self.mean))
-        noise = torch.randn(len(labels), self.mean.shape[1], generator=generator, dtype=self.mean.dtype)
+        noise = randn((len(labels), self.mean.shape[1]), generator, like=self.mean)
         factors = self.cholesky.expand(len(self.mean), -1, -1)
         rows = [self.mean[c] + factors[c] @ e for c, e in zip(labels.tolist(), noise, strict=True)]
         return torch.stack(rows)
@@ -128,6 +129,6 @@ def fit_gaussians(
     else:
         own = torch.stack([centred[y == c].T @ centred[y == c] / counts[c] for c in range(classes)])
         mixed = (1 - pool) * own + pool * pooled
-    identity = torch.eye(dims, dtype=x.dtype)
+    identity = torch.eye(dims, dtype=x.dtype, device=x.device)
     covariance = (1 - shrinkage) * mixed + shrinkage * variance * identity
     return GaussianClassifier((counts / len(x)).log(), mean, covariance)
