@@ -52,8 +52,16 @@ class Lesson:
         """The value for this run's budget: ``steps = run.pick(smoke=20, laptop=1_500, workstation=60_000)``."""
         return {"smoke": smoke, "laptop": laptop, "workstation": workstation}[self.budget]
 
+    def to(self, *things: Any) -> Any:
+        """Tensors, models and data sets on the run's device: ``model, x = run.to(model, x)``; a single one as itself."""
+        moved = tuple(thing.to(self.device) for thing in things)
+        return moved[0] if len(moved) == 1 else moved
+
     def generator(self, offset: int = 0) -> torch.Generator:
-        """A CPU generator whose stream depends on the run's seed and on ``offset`` alone."""
+        """A CPU generator whose stream depends on the run's seed and on ``offset`` alone, so on no device.
+
+        `companion.training.random` draws with it for any device.
+        """
         check_count("offset", offset, low=0, high=1_000_002)
         return torch.Generator().manual_seed(self.seed * 1_000_003 + offset)
 
@@ -78,7 +86,9 @@ def setup(name: str, seed: int, budget: str) -> Lesson:
     threads, device = os.environ.get("COMPANION_THREADS", "1"), os.environ.get("COMPANION_DEVICE", "cpu")
     if not threads.isdecimal() or int(threads) == 0:
         raise ValueError(f"COMPANION_THREADS: got {threads!r}, wanted a whole number of at least 1")
-    if device.partition(":")[0] not in ("cpu", "cuda", "mps", "xpu"):
+    # The last: a backend that extends torch (https://docs.pytorch.org/docs/stable/accelerator), under the name that it took.
+    extension = torch._C._get_privateuse1_backend_name()
+    if device.partition(":")[0] not in {"cpu", "cuda", "mps", "xpu", extension} - {"privateuseone"}:
         raise ValueError(f"COMPANION_DEVICE: got {device!r}, wanted one such as 'cpu', 'cuda', 'cuda:1' or 'mps'")
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002  some libraries draw from the legacy generator

@@ -1,6 +1,7 @@
 """What a lesson says to the page, and what stops it."""
 
 import ast
+import dataclasses
 import json
 import random
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion import lesson
+from companion.data import ring
 from companion.lesson import ClaimFailed, Lesson, claim, glue, setup, show
 from companion.training import evaluating, train
 from companion.training.optimization import EMA, TrainConfig, decay_groups
@@ -58,6 +60,27 @@ def test_setup_chooses_threads_and_device(monkeypatch):
             patch.setenv(f"COMPANION_{name}", bad)
             with rejects(f"COMPANION_{name}: got '{bad}'"):
                 run()
+
+
+def test_to_moves_tensors_models_and_sets(monkeypatch):
+    monkeypatch.setenv("COMPANION_DEVICE", "cpu")
+    here, x, model = run(), torch.ones(2), torch.nn.Linear(2, 2)
+    assert here.to(x) is x and here.to(model) is model, "one thing comes back as itself"
+    assert here.to(model, x) == (model, x)
+    elsewhere = dataclasses.replace(here, device=torch.device("meta"))
+    moved, model, points = elsewhere.to(x, model, ring())
+    assert {moved.device.type, next(model.parameters()).device.type, points.points.device.type} == {"meta"}
+    assert points.name == "ring" and points.draw(3, here.generator())[0].device.type == "cpu"
+
+
+def test_a_backend_that_extends_torch_is_a_device_under_the_name_that_it_took(monkeypatch):
+    for name in ("xla", "privateuseone"):
+        monkeypatch.setenv("COMPANION_DEVICE", name)
+        with rejects(f"COMPANION_DEVICE: got '{name}'"):
+            run()
+    monkeypatch.setattr(torch._C, "_get_privateuse1_backend_name", lambda: "xla")
+    monkeypatch.setenv("COMPANION_DEVICE", "xla")
+    assert run().device.type == "xla"
 
 
 def test_setup_refuses_what_is_no_seed_or_budget(page):

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from companion.training.random import rand
 from companion.validate import checked
 
 PAPER = -1.0
@@ -25,7 +26,7 @@ def distort(
     """
 
     def uniform(most: float) -> Tensor:
-        return most * (2 * torch.rand(len(images), generator=generator) - 1)
+        return most * (2 * rand((len(images),), generator, device=images.device) - 1)
 
     angle, size, lean = uniform(turn), uniform(scale).exp(), uniform(slant)
     c, s = size * angle.cos(), size * angle.sin()

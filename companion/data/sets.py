@@ -1,12 +1,16 @@
 """Data set classes, which loaders return: the examples, where they come from and what one may do with them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
+import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from companion.validate import Finite, check_float, checked
+
+Set = TypeVar("Set", bound="DataSet")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,11 @@ class DataSet:
     split: str
     license: str
     source: str
+
+    def to(self: Set, device: torch.device | str) -> Set:
+        """The set with its tensors on a device."""
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{k: value.to(device) for k, value in tensors.items() if isinstance(value, Tensor)})
 
 
 @dataclass(frozen=True, kw_only=True)

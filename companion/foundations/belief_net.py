@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from companion.training.batches import Batch
+from companion.training.random import rand
 from companion.validate import Count, checked
 
 
@@ -52,7 +53,7 @@ class BeliefNet(nn.Module):
     def sample(self, n: Count, generator: torch.Generator) -> Float[Tensor, "n d"]:
         """Draw ``n`` vectors, one element after the other."""
         x = torch.zeros(n, len(self.bias), device=self.bias.device)
-        noise = torch.rand(x.shape, generator=generator).to(x.device)
+        noise = rand(x.shape, generator, like=x)
         for i, (row, bias) in enumerate(zip(self.weight, self.bias, strict=True)):
             # What comes later is still zero, so the whole row may be used.
             x[:, i] = (noise[:, i] < torch.sigmoid(x @ row + bias)).float()

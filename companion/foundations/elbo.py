@@ -18,9 +18,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion.foundations.distributions.families import LOG_2PI
-from companion.foundations.vae import VAE, GaussianPosterior, standard_normal, sum_per_example
+from companion.foundations.vae import (
+    VAE,
+    GaussianPosterior,
+    sum_per_example,
+)
 from companion.training import mean_over_examples
 from companion.training.batches import Batch
+from companion.training.random import randn
 from companion.validate import check_count, check_float, check_number, check_shapes
 
 
@@ -56,7 +61,7 @@ def elbo(model: VAE, x: Float[Tensor, "batch *data"], generator: torch.Generator
         ValueError: x is empty, not floating-point, not finite, or not what the likelihood can describe.
     """
     _check(model, x)
-    return _elbo(model, x, standard_normal((len(x), *model.latent_shape), x, generator))
+    return _elbo(model, x, randn((len(x), *model.latent_shape), generator, like=x))
 
 
 def elbo_loss(model: VAE, batch: Batch, generator: torch.Generator) -> Float[Tensor, ""]:
@@ -78,7 +83,7 @@ def evaluate(
 ) -> dict[str, float]:
     """Mean ELBO, reconstruction and KL over all examples, in nats per example: the same for every batch size."""
     _check(model, x)
-    noise = standard_normal((len(x), *model.latent_shape), x, generator)
+    noise = randn((len(x), *model.latent_shape), generator, like=x)
     means = {
         name: mean_over_examples(
             lambda x, e, name=name: getattr(_elbo(model, x, e), name), (x, noise), batch_size=batch_size

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from tqdm import trange
 
 from companion.training import TrainConfig, TrainingDiverged, Updater, evaluating
+from companion.training.random import randn
 from companion.validate import check_count, check_float, check_number, check_shapes
 
 Scores = Float[Tensor, "n"]
@@ -193,17 +194,17 @@ def train_gan(
     rounds, batch = config.generator.steps, config.generator.batch_size
     device = next(G.parameters()).device
     players = Updater(G, config.generator), Updater(D, config.critic)
-    noise = torch.Generator(device).manual_seed(config.generator.seed)
+    noise = torch.Generator().manual_seed(config.generator.seed)
     data = torch.Generator().manual_seed(config.generator.seed + 1)
     best = players[0].ema.model if players[0].ema is not None else G
     history = GANHistory()
     for step in trange(rounds, delay=2, leave=False):
         for _ in range(config.critic_steps):
             real = draw(batch, data)[0].to(device)
-            z = torch.randn(batch, config.latent, generator=noise, device=device)
+            z = randn((batch, config.latent), noise, device=device)
             d_value = critic_backward(G, D, real, z, critic_loss, noise)
             players[1].step()
-        z = torch.randn(batch, config.latent, generator=noise, device=device)
+        z = randn((batch, config.latent), noise, device=device)
         g_value = generator_backward(G, D, z, generator_loss)
         if not math.isfinite(d_value + g_value):
             raise TrainingDiverged(f"the losses are {d_value} (D) and {g_value} (G) in round {step} of {rounds}")

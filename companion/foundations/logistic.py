@@ -65,8 +65,8 @@ def fit_logistic(
     """
     dims = check_shapes(x=(x, "n dims"), y=(y, "n"))["dims"]
     check_labels("y", y, classes)
-    weight = torch.zeros(classes, dims, dtype=x.dtype, requires_grad=True)
-    bias = torch.zeros(classes, dtype=x.dtype, requires_grad=True)
+    weight = x.new_zeros(classes, dims, requires_grad=True)
+    bias = x.new_zeros(classes, requires_grad=True)
     optimizer = torch.optim.LBFGS(
         [weight, bias], max_iter=iterations, tolerance_grad=1e-6, line_search_fn="strong_wolfe"
     )

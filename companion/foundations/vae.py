@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from companion.foundations.distributions.families import LOG_2PI
+from companion.training.random import bernoulli, randn
 from companion.validate import check_count, check_float, check_number, check_shapes
 
 
@@ -46,7 +47,7 @@ class GaussianPosterior:
 
     def sample(self, generator: torch.Generator) -> Float[Tensor, "batch *latent"]:
         """Draw z from q(z | x), by noise that does not depend on q."""
-        return self.at(standard_normal(self.mean.shape, self.mean, generator))
+        return self.at(randn(self.mean.shape, generator, like=self.mean))
 
     def log_prob(self, z: Float[Tensor, "batch *latent"]) -> Float[Tensor, "batch"]:
         """log q(z | x), summed over the latents."""
@@ -169,7 +170,7 @@ class VAE(nn.Module):
     def sample(self, n: int, generator: torch.Generator) -> Float[Tensor, "n *data"]:
         """Means of p(x | z) for n draws of z from the prior."""
         check_count("n", n)
-        return self.decode(standard_normal((n, *self.latent_shape), next(self.parameters()), generator))
+        return self.decode(randn((n, *self.latent_shape), generator, like=next(self.parameters())))
 
     def _check(self, name: str, value: Tensor, shape: tuple[int, ...]) -> None:
         check_shapes(**{name: (value, " ".join(["batch", *map(str, shape)]))})
@@ -206,15 +207,11 @@ def binarise(images: Float[Tensor, "n *size"], generator: torch.Generator) -> Fl
     if images.numel() == 0 or images.min() < -1 or images.max() > 1:
         got = f"values from {float(images.min()):g} to {float(images.max()):g}" if images.numel() else "no images"
         raise ValueError(f"images: got {got}, wanted values in [-1, 1]")
-    return torch.bernoulli((images.flatten(1) + 1) / 2, generator=generator)
+    return bernoulli((images.flatten(1) + 1) / 2, generator)
 
 
 def sum_per_example(values: Tensor) -> Tensor:
     return values.flatten(1).sum(1)
-
-
-def standard_normal(shape: tuple[int, ...], like: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.randn(shape, generator=generator, dtype=like.dtype, device=generator.device).to(like.device)
 
 
 def _same_shape(output: Tensor, x: Tensor) -> None:

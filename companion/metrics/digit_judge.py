@@ -48,9 +48,9 @@ class DigitJudge(nn.Module):
 
 
 @cache
-def judge() -> DigitJudge:
-    """The judge with the weights that ship with the package, in evaluation mode; loaded once."""
-    return load_weights("digit_judge", DigitJudge()).requires_grad_(False)
+def judge(device: torch.device | str = "cpu") -> DigitJudge:
+    """The judge with the weights that ship with the package, in evaluation mode; loaded once for a device."""
+    return load_weights("digit_judge", DigitJudge()).requires_grad_(False).to(device)
 
 
 def opinion(images: Float[Tensor, "n 1 28 28"], *, model: DigitJudge | None = None) -> Float[Tensor, "n 10"]:
@@ -86,7 +86,7 @@ def cnn_fid(
 
 
 def _in_parts(images: Tensor, model: DigitJudge | None, answer, *, size: int = 500) -> Tensor:
-    model = judge() if model is None else model
+    model = judge(images.device) if model is None else model
     if model.training:
         raise ValueError("model: got a judge in training mode, wanted one after .eval()")
     with torch.no_grad():

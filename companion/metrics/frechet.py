@@ -41,7 +41,7 @@ class FeatureGaussian:
         """The sample's mean and its unbiased covariance (divided by n - 1), in double precision."""
         if len(features) < 2:
             raise ValueError("features: got 1 example, wanted at least 2: one point has no covariance")
-        values = features.detach().double()
+        values = features.detach().cpu().double()
         mean = values.mean(0)
         centred = values - mean
         return cls(mean, centred.T @ centred / (len(values) - 1))

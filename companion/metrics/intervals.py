@@ -94,7 +94,7 @@ def bootstrap(
     values = [torch.as_tensor(statistic(sample[row])) for row in rows]
     if values[0].numel() != 1:
         raise ValueError(f"statistic: got shape {tuple(values[0].shape)}, wanted one number")
-    return percentile_interval(torch.stack([value.double().reshape(()) for value in values]), level=level)
+    return percentile_interval(torch.stack([value.cpu().double().reshape(()) for value in values]), level=level)
 
 
 def _level(level: float) -> float:

@@ -95,7 +95,7 @@ def copying_test(
         ValueError: two sets of different sizes: the larger would hold the nearest neighbour more often by its size alone.
     """
     pool = torch.cat([train, held_out])
-    hits = torch.bincount(nearest(samples, pool).index[:, 0], minlength=len(pool)).double()
+    hits = torch.bincount(nearest(samples, pool).index[:, 0].cpu(), minlength=len(pool)).double()
     share = float(hits[: len(train)].sum()) / len(samples)
     orders = torch.rand(permutations, len(pool), generator=generator).argsort(1)[:, : len(train)]
     null = hits[orders].sum(1) / len(samples)
@@ -117,6 +117,6 @@ def extracted(
     """
     found = nearest(samples, references)
     within = found.distance[:, 0] <= threshold
-    hit = torch.zeros(len(references), dtype=torch.bool)
+    hit = torch.zeros(len(references), dtype=torch.bool, device=references.device)
     hit[found.index[within, 0]] = True
     return hit

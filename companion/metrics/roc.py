@@ -71,5 +71,5 @@ def _labelled(higher: Float[Tensor, "n"], lower: Float[Tensor, "m"]) -> tuple[np
     """Which group each score is of, 1 for the higher, and the scores."""
     check_shapes(higher=(higher, "n"), lower=(lower, "m"))
     check_float(higher=higher, lower=lower)
-    scores = torch.cat([higher.double(), lower.double()]).cpu().numpy()
+    scores = torch.cat([higher.cpu(), lower.cpu()]).double().numpy()
     return np.repeat([1, 0], [len(higher), len(lower)]), scores

@@ -72,10 +72,10 @@ def count_examples(data: Sequence[Tensor]) -> int:
 
 @contextlib.contextmanager
 def seeded(device: torch.device, *parts: object) -> Iterator[torch.Generator]:
-    """A generator seeded by ``parts``; the global one, which dropout uses, is seeded too and put back afterwards."""
+    """A CPU generator seeded by ``parts``; the global ones, which dropout uses, are seeded too and put back afterwards."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(mix("global", *parts))
-        yield torch.Generator(device).manual_seed(mix("noise", *parts))
+        yield torch.Generator().manual_seed(mix("noise", *parts))
 
 
 def mix(*parts: object) -> int:

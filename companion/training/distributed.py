@@ -32,11 +32,11 @@ def local_device(kind: str) -> torch.device:
     return torch.device(kind, int(local)) if kind == "cuda" and local is not None else torch.device(kind)
 
 
-def mean_over_processes(value: float, device: torch.device) -> float:
+def mean_over_processes(value: float) -> float:
     """The mean of the processes' values, the same number in each; the value itself where there is one process."""
     if not (dist.is_available() and dist.is_initialized()):
         return value
-    total = torch.tensor(value, dtype=torch.float64, device=device)
+    total = torch.tensor(value, dtype=torch.float64)  # on the CPU: not every device has float64
     dist.all_reduce(total)
     return float(total) / dist.get_world_size()
 

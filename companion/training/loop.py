@@ -26,6 +26,7 @@ from companion.training.distributed import join, mean_over_processes, share_buff
 from companion.training.losses import MaskedMean
 from companion.training.modes import evaluating
 from companion.training.optimization import TrainConfig, TrainingDiverged, Updater, decay_groups
+from companion.training.precision import uses_bf16
 from companion.validate import check_count
 
 Loss = Callable[[nn.Module, Batch, torch.Generator], Tensor | MaskedMean]
@@ -122,7 +123,7 @@ def train(
     updater.optimizer.zero_grad()
     if checkpoint is not None and Path(checkpoint).exists():
         history = History(**load_checkpoint(checkpoint, updater, data=batches.about))
-    if mean_over_processes(updater.steps_done, device) != updater.steps_done:
+    if mean_over_processes(updater.steps_done) != updater.steps_done:
         raise CorruptCheckpoint(f"{checkpoint}: not all processes see the same checkpoint; put it on a shared disk")
     model.train()
     quiet = rank > 0 or bool(os.environ.get("TQDM_DISABLE"))
@@ -131,9 +132,9 @@ def train(
     for step in bar:
         batch = [part.to(device) for part in batches(step)]
         with seeded(device, config.seed, step, rank) as generator:
-            total, count = _backward(objective, [part[rank::world] for part in batch], generator, config)
+            total, count = _backward(objective, [part[rank::world] for part in batch], generator, config, device)
         if world > 1:  # the gradients are the processes' mean already, so this is what they must be divided by
-            total, count = mean_over_processes(total, device), mean_over_processes(count, device)
+            total, count = mean_over_processes(total), mean_over_processes(count)
             share_buffers(model)
         if not count:
             raise ValueError(f"loss: got no target in the batch of step {step}, wanted at least one")
@@ -180,7 +181,7 @@ def mean_over_examples(values: Callable[..., Tensor], data: Sequence[Tensor], *,
             if not isinstance(got, Tensor) or got.shape != batch[0].shape[:1]:
                 form = f"shape {tuple(got.shape)}" if isinstance(got, Tensor) else type(got).__name__
                 raise ValueError(f"values: got {form}, wanted one number an example: ({len(batch[0])},)")
-            total += float(got.double().sum())
+            total += float(got.cpu().double().sum())
     return total / n
 
 
@@ -206,7 +207,7 @@ class _Objective(nn.Module):
 
 
 def _backward(
-    objective: nn.Module, batch: list[Tensor], generator: torch.Generator, config: TrainConfig
+    objective: nn.Module, batch: list[Tensor], generator: torch.Generator, config: TrainConfig, device: torch.device
 ) -> tuple[float, float]:
     """Add the gradient of the loss's sum over all parts to the parameters; this process's sum, and of how many terms."""
     total = count = 0.0
@@ -215,7 +216,7 @@ def _backward(
         wait = isinstance(objective, DistributedDataParallel) and part < config.accumulate - 1
         with objective.no_sync() if wait else contextlib.nullcontext():
             micro = tuple(t[part :: config.accumulate] for t in batch)
-            with torch.autocast(generator.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+            with torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16(config.precision, device)):
                 value, terms = objective(micro, generator)
             value.backward()
         total, count = total + value.item(), count + float(terms)

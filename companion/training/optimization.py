@@ -38,7 +38,7 @@ class TrainConfig:
         clip: the gradient's largest norm.
         accumulate: in how many parts a batch is computed, to save memory; the gradient is the same.
         ema: decay of the averaged weights, or None for none. Early on it is (1 + t)/(10 + t) where that is less.
-        precision: ``"fp32"``, or ``"bf16"`` for autocast to bfloat16.
+        precision: ``"fp32"``, ``"bf16"`` for autocast to bfloat16, or ``"auto"`` for bfloat16 where the device is fast at it.
         seed: where the order of the data and the noise start.
 
     Raises:
@@ -74,7 +74,7 @@ class TrainConfig:
             check_number("betas", beta, low=0, high=1 - 1e-9)
         if self.ema is not None:
             check_number("ema", self.ema, low=0, high=1)
-        check_choice("precision", self.precision, ("fp32", "bf16"))
+        check_choice("precision", self.precision, ("fp32", "bf16", "auto"))
 
     def lr_at(self, step: int) -> float:
         """The learning rate of a step, counted from 0: linear warm-up, then half a cosine down to ``final_lr``.

@@ -3,7 +3,7 @@
 ``execute``
     in place, one after the other: stores the outputs and what each lesson takes (`make lessons`).
 ``smoke``
-    a copy by papermill, at the smallest budget and with another seed.
+    a copy by papermill, at the smallest budget, with another seed, and on a device that only pretends to be one.
 ``nbval``
     again at the laptop budget: every output must equal the stored one, but for those that depend on training.
 ``sweep``

@@ -83,7 +83,7 @@ def test_one_bad_example_stops_all_processes_at_the_same_step(one, two):
 
 def test_one_process_needs_no_group():
     assert join() == (0, 1)
-    assert mean_over_processes(3.5, torch.device("cpu")) == 3.5
+    assert mean_over_processes(3.5) == 3.5
 
 
 def test_each_process_has_a_gpu_of_its_own(monkeypatch):
@@ -105,6 +105,6 @@ def test_a_checkpoint_that_not_all_processes_see_is_refused(monkeypatch, tmp_pat
 
     config = TrainConfig(steps=4)
     train(net(), squared, regression(), config, checkpoint=tmp_path / "state")
-    monkeypatch.setattr("companion.training.loop.mean_over_processes", lambda value, device: value / 2)
+    monkeypatch.setattr("companion.training.loop.mean_over_processes", lambda value: value / 2)
     with rejects("put it on a shared disk", CorruptCheckpoint):
         train(net(), squared, regression(), config, checkpoint=tmp_path / "state")

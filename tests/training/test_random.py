@@ -1,23 +1,53 @@
-"""Random tensors: drawn on the generator's device, delivered to another, of the right type, with the right law."""
+"""Noise that does not depend on the device, and draws that torch itself would refuse."""
 
+import pytest
 import torch
 
-from companion.training.random import rand, randint, randn
+from companion.training.random import bernoulli, multinomial, rand, randint, randn
 
 
-def gen() -> torch.Generator:
-    return torch.Generator().manual_seed(3)
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(7)
 
 
-def test_the_numbers_are_torchs_own_in_the_wanted_type():
-    for dtype in (torch.float32, torch.float64):
-        like = torch.empty(0, dtype=dtype)
-        assert torch.equal(randn((2, 3), gen(), like), torch.randn(2, 3, generator=gen(), dtype=dtype))
-        assert torch.equal(rand((4,), gen(), like), torch.rand(4, generator=gen(), dtype=dtype))
-    assert torch.equal(randint(7, (5,), gen(), torch.empty(0)), torch.randint(7, (5,), generator=gen()))
+def test_on_the_cpu_they_are_torchs_own_numbers():
+    chance = torch.tensor([[0.2, 0.5, 0.3], [0.7, 0.1, 0.2]])
+    pairs = [
+        (randn((3, 2), seeded()), torch.randn(3, 2, generator=seeded())),
+        (rand((3, 2), seeded()), torch.rand(3, 2, generator=seeded())),
+        (randint(5, (4,), seeded()), torch.randint(5, (4,), generator=seeded())),
+        (bernoulli(chance, seeded()), torch.bernoulli(chance, generator=seeded())),
+        (multinomial(chance, 2, seeded()), torch.multinomial(chance, 2, generator=seeded())),
+    ]
+    for ours, theirs in pairs:
+        assert torch.equal(ours, theirs) and ours.dtype == theirs.dtype
 
 
-def test_they_go_to_a_device_that_is_not_the_generators():
-    like = torch.empty(0, device="meta")
-    for drawn in (randn((2,), gen(), like), rand((2,), gen(), like), randint(5, (2,), gen(), like)):
-        assert drawn.device.type == "meta"
+def test_type_and_device_follow_the_example_unless_said_otherwise():
+    like = torch.empty(1, dtype=torch.float64, device="meta")
+    assert (randn((2,), seeded(), like=like).dtype, randn((2,), seeded(), like=like).device.type) == (
+        like.dtype,
+        "meta",
+    )
+    near = rand((2,), seeded(), like=like, dtype=torch.float32, device="cpu")
+    assert (near.dtype, near.device.type) == (torch.float32, "cpu")
+    assert randn((2,), seeded()).device.type == "cpu"
+    assert randint(3, (2,), seeded(), device="meta").device.type == "meta"
+
+
+def test_float64_noise_is_drawn_in_float64():
+    noise = randn((1000,), seeded(), dtype=torch.float64)
+    assert not torch.equal(noise, noise.float().double())
+
+
+def test_without_a_generator_the_global_one_draws():
+    torch.manual_seed(3)
+    first = randn((2,), None)
+    torch.manual_seed(3)
+    assert torch.equal(first, torch.randn(2))
+
+
+@pytest.mark.parametrize("replacement", [False, True])
+def test_multinomial_draws_in_proportion(replacement):
+    drawn = multinomial(torch.tensor([[1.0, 3.0]]).expand(2000, -1), 1, seeded(), replacement=replacement)
+    assert 0.72 < drawn.float().mean() < 0.78

@@ -113,4 +113,4 @@ def greedy(model: nn.Module, source: Int[Tensor, "batch n"], length: int) -> Int
 def exact_match(model: nn.Module, source: Int[Tensor, "batch n"], target: Int[Tensor, "batch length"]) -> float:
     """The share of the examples whose greedy translation is right in every symbol."""
     found = greedy(model, source, target.shape[1])
-    return (found == target).all(-1).double().mean().item()
+    return (found == target).all(-1).cpu().double().mean().item()

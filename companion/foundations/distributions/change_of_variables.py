@@ -21,7 +21,14 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from companion.foundations.distributions.monte_carlo import Distribution
-from companion.validate import Count, Finite, Positive, Range, check_float, checked
+from companion.validate import (
+    Count,
+    Finite,
+    Positive,
+    Range,
+    check_float,
+    checked,
+)
 
 
 @runtime_checkable

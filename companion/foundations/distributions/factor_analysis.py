@@ -20,7 +20,15 @@ from torch import Tensor
 
 from companion.foundations.distributions.families import LOG_2PI
 from companion.foundations.pca import fit_pca
-from companion.validate import Count, Finite, Positive, Range, check_count, checked
+from companion.training.random import randn
+from companion.validate import (
+    Count,
+    Finite,
+    Positive,
+    Range,
+    check_count,
+    checked,
+)
 
 
 @checked
@@ -42,7 +50,7 @@ class FactorAnalyser:
     def _scale(self) -> Float[Tensor, "q q"]:
         """The Cholesky factor of M = I + W^T Psi^-1 W."""
         m = self.factors.T @ (self.factors / self.var[:, None])
-        return torch.linalg.cholesky(m + torch.eye(len(m), dtype=m.dtype))
+        return torch.linalg.cholesky(m + torch.eye(len(m), dtype=m.dtype, device=m.device))
 
     def _log_det(self) -> Tensor:
         return 2 * self._scale.diagonal().log().sum() + self.var.log().sum()
@@ -58,8 +66,8 @@ class FactorAnalyser:
     @checked
     def sample(self, n: Count, generator: torch.Generator, *, noise: bool = True) -> Float[Tensor, "n d"]:
         """Draw causes and, unless ``noise`` is False, the noise of each dimension."""
-        z = torch.randn(n, self.factors.shape[1], generator=generator, dtype=self.mean.dtype)
-        e = torch.randn(n, len(self.mean), generator=generator, dtype=self.mean.dtype)
+        z = randn((n, self.factors.shape[1]), generator, like=self.mean)
+        e = randn((n, len(self.mean)), generator, like=self.mean)
         return self.mean + z @ self.factors.T + (self.var.sqrt() * e if noise else 0)
 
     def entropy(self) -> Float[Tensor, ""]:
@@ -72,7 +80,7 @@ class FactorAnalyser:
         check_count("rank", rank, high=x.shape[1])
         pca = fit_pca(x)
         q = min(rank, len(pca.eigenvalues))
-        factors = torch.zeros(x.shape[1], rank, dtype=x.dtype)
+        factors = x.new_zeros(x.shape[1], rank)
         factors[:, :q] = pca.axes[:, :q] * pca.eigenvalues[:q].sqrt()
         rest = x.var(0, correction=0) - (factors**2).sum(1)
         return cls(pca.mean, factors, rest.clamp(min=floor))

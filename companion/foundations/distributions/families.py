@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from companion.training.random import bernoulli, multinomial, randn
 from companion.validate import check_count, check_float, check_labels, check_number, check_shapes
 
 LOG_2PI = math.log(2 * math.pi)
@@ -53,7 +54,7 @@ class DiagonalGaussian:
 
     def sample(self, n: int, generator: torch.Generator) -> Float[Tensor, "n d"]:
         check_count("n", n)
-        noise = torch.randn(n, len(self.mean), generator=generator, dtype=self.mean.dtype)
+        noise = randn((n, len(self.mean)), generator, like=self.mean)
         return self.mean + self.var.sqrt() * noise
 
     def entropy(self) -> Float[Tensor, ""]:
@@ -116,7 +117,7 @@ class FullGaussian:
 
     def sample(self, n: int, generator: torch.Generator) -> Float[Tensor, "n d"]:
         check_count("n", n)
-        noise = torch.randn(n, len(self.mean), generator=generator, dtype=self.mean.dtype)
+        noise = randn((n, len(self.mean)), generator, like=self.mean)
         return self.mean + noise @ self.scale.T
 
     def entropy(self) -> Float[Tensor, ""]:
@@ -172,7 +173,7 @@ class Bernoulli:
     def sample(self, n: int, generator: torch.Generator) -> Float[Tensor, "n d"]:
         check_count("n", n)
         chance = self.logits.sigmoid().expand(n, -1)
-        return torch.bernoulli(chance, generator=generator)
+        return bernoulli(chance, generator)
 
     def entropy(self) -> Float[Tensor, ""]:
         return (F.softplus(self.logits) - self.logits * self.logits.sigmoid()).sum()
@@ -219,7 +220,7 @@ class Categorical:
 
     def sample(self, n: int, generator: torch.Generator) -> Int[Tensor, "n d"]:
         check_count("n", n)
-        return torch.multinomial(self.logits.softmax(1), n, replacement=True, generator=generator).T
+        return multinomial(self.logits.softmax(1), n, generator, replacement=True).T
 
     def entropy(self) -> Float[Tensor, ""]:
         return -(self.logits.softmax(1) * self.logits.log_softmax(1)).sum()
@@ -240,8 +241,8 @@ class Categorical:
         check_count("classes", classes)
         check_labels("x", x, classes)
         check_number("pseudo_count", pseudo_count, low=0)
-        counts = torch.full((x.shape[1], classes), float(pseudo_count))
-        counts.scatter_add_(1, x.T.long(), torch.ones(x.shape[1], len(x)))
+        counts = torch.full((x.shape[1], classes), float(pseudo_count), device=x.device)
+        counts.scatter_add_(1, x.T.long(), counts.new_ones(x.shape[1], len(x)))
         if (counts == 0).any():
             raise ValueError("pseudo_count: got 0 with sides never seen in x, wanted a number above 0")
         return cls(counts.log())

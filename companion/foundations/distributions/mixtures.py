@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from companion.training.random import multinomial
 from companion.validate import (
     Count,
     Finite,
@@ -73,7 +74,7 @@ class Mixture:
 
     @checked
     def sample(self, n: Count, generator: torch.Generator) -> Float[Tensor, "n d"]:
-        chosen = torch.multinomial(self.log_weights.exp(), n, replacement=True, generator=generator)
+        chosen = multinomial(self.log_weights.exp(), n, generator, replacement=True)
         draws = {k: self.components[k].sample(int((chosen == k).sum()), generator) for k in chosen.unique().tolist()}
         first = next(iter(draws.values()))
         x = first.new_empty(n, first.shape[1])
@@ -143,7 +144,7 @@ def k_means(
     while len(centres) < k:
         far = torch.cdist(x, centres).amin(1) ** 2
         chance = far if far.sum() > 0 else torch.ones_like(far)
-        centres = torch.cat([centres, x[torch.multinomial(chance, 1, generator=generator)]])
+        centres = torch.cat([centres, x[multinomial(chance, 1, generator)]])
     for _ in range(steps):
         nearest = torch.cdist(x, centres).argmin(1)
         for j in range(k):

@@ -19,7 +19,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from companion.validate import Count, Finite, Positive, Range, checked
+from companion.training.random import randn
+from companion.validate import (
+    Count,
+    Finite,
+    Positive,
+    Range,
+    checked,
+)
 
 Objective = Callable[[Tensor], Tensor]
 
@@ -79,7 +86,7 @@ def quadratic_variances(d: Count, sigma: Positive) -> QuadraticVariances:
 
 @checked
 def _draw(mu: Finite[Tensor, "d"], sigma: Positive, draws: Count, generator: torch.Generator) -> Tensor:
-    noise = torch.randn(draws, len(mu), generator=generator, dtype=mu.dtype, device=generator.device).to(mu.device)
+    noise = randn((draws, len(mu)), generator, like=mu)
     return mu.detach() + sigma * noise
 
 

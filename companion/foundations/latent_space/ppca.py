@@ -22,6 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion.foundations.pca import fit_pca
+from companion.training.random import randn
 from companion.validate import check_count, check_float, check_number, check_shapes
 
 
@@ -60,7 +61,8 @@ class PPCA:
     def posterior(self, x: Float[Tensor, "n data"]) -> tuple[Float[Tensor, "n latent"], Float[Tensor, "latent latent"]]:
         """The mean of z for each x, and the covariance of z, which is the same for every x (``eq-ppca-posterior``)."""
         self._check(x)
-        M_inverse = torch.linalg.inv(self.W.T @ self.W + self.sigma2 * torch.eye(self.W.shape[1]).to(self.W))
+        identity = torch.eye(self.W.shape[1], dtype=self.W.dtype, device=self.W.device)
+        M_inverse = torch.linalg.inv(self.W.T @ self.W + self.sigma2 * identity)
         return (x - self.mean) @ self.W @ M_inverse, self.sigma2 * M_inverse
 
     def elbo(
@@ -83,9 +85,7 @@ class PPCA:
         """n draws of x: noise included."""
         check_count("n", n)
         data, latent = self.W.shape
-        draw = torch.randn(n, latent + data, generator=generator, dtype=self.W.dtype, device=generator.device).to(
-            self.W
-        )
+        draw = randn((n, latent + data), generator, like=self.W)
         return draw[:, :latent] @ self.W.T + self.mean + math.sqrt(self.sigma2) * draw[:, latent:]
 
     def _check(self, x: Tensor) -> None:

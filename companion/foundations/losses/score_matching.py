@@ -22,7 +22,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from companion.nn.point_mlp import TimedPointMLP
-from companion.validate import Count, Finite, Positive, Range, check_shapes, checked
+from companion.training.random import randn
+from companion.validate import (
+    Count,
+    Finite,
+    Positive,
+    Range,
+    check_shapes,
+    checked,
+)
 
 # score(x, sigma): points (n, d) and one noise level each (n) to (n, d).
 Score = Callable[[Tensor, Tensor], Tensor]
@@ -58,7 +66,7 @@ def score_matching_loss(
     Returns:
         The mean over the points, summed over dimensions. Its least value is not 0: the noise cannot be told from the point.
     """
-    noise = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+    noise = randn(x.shape, generator, like=x)
     predicted = score(x + sigma[:, None] * noise, sigma)
     check_shapes(predicted=(predicted, f"{x.shape[0]} {x.shape[1]}"))
     return (sigma[:, None] * predicted + noise).square().sum(1).mean()
@@ -82,7 +90,7 @@ def langevin(
     """Walk uphill on the log-density with noise (eq-langevin); in the end the points follow the smoothed law."""
     level = x.new_full((len(x),), sigma)
     for _ in range(steps):
-        noise = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+        noise = randn(x.shape, generator, like=x)
         x = x + step_size / 2 * score(x, level) + math.sqrt(step_size) * noise
     return x
 

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from companion.foundations.gan import Scores, input_gradient, scores
+from companion.training.random import rand
 from companion.validate import check_float, check_number, check_shapes
 
 
@@ -40,8 +41,7 @@ def between(real: Float[Tensor, "n ..."], fake: Float[Tensor, "n ..."], generato
         raise ValueError(
             f"real, fake: got shapes {tuple(real.shape)} and {tuple(fake.shape)}, wanted one shape (n, ...) with n >= 1"
         )
-    ones = [1] * (real.ndim - 1)
-    epsilon = torch.rand(len(real), *ones, generator=generator, dtype=real.dtype, device=real.device)
+    epsilon = rand((len(real), *[1] * (real.ndim - 1)), generator, like=real)
     return epsilon * real + (1 - epsilon) * fake
 
 

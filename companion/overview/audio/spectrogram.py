@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from companion.training.random import rand
 from companion.validate import (
     Count,
     Finite,
@@ -137,7 +138,7 @@ def griffin_lim(
         iterations: 0 keeps the random phases.
         momentum: 0 for Griffin and Lim's own iteration; 0.99 gets as near in far fewer steps.
     """
-    turns = torch.rand(magnitude.shape, generator=generator, dtype=magnitude.dtype, device=magnitude.device)
+    turns = rand(magnitude.shape, generator, like=magnitude)
     spectra = torch.polar(magnitude, 2 * math.pi * turns)
     before = torch.zeros_like(spectra)
     for _ in range(iterations):

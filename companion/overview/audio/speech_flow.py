@@ -120,6 +120,6 @@ def speak(
     model: SpeechFlow, components: Components, digit: Int[Tensor, "n"], generator: torch.Generator, *, steps: Count = 20
 ) -> Float[Tensor, "n mels frames"]:
     """New log-mel spectrograms of these digits: noise, carried along the velocity, decoded."""
-    noise = torch.randn(len(digit), model.k, generator=generator).to(components.mean)
+    noise = randn((len(digit), model.k), generator, components.mean)
     denoiser = as_denoiser(lambda x, t: model(x, t, digit), FLOW, "velocity")
     return components.decode(heun_sample(denoiser, FLOW, noise, steps))

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from companion.overview.discriminative.generative_classifier import GaussianClassifier
+from companion.training.random import multinomial, randn
 from companion.validate import Finite, checked
 
 
@@ -75,8 +76,8 @@ def sample_fill_in(
     """The examples with their hidden entries drawn from p(hidden | known): first a class, then the entries."""
     weights = _class_weights(model, x, known)
     answers = _answers(model, x, known)
-    chosen = torch.multinomial(weights, 1, generator=generator)[:, 0].tolist()
-    noise = torch.randn(len(x), int((~known).sum()), generator=generator, dtype=x.dtype)
+    chosen = multinomial(weights, 1, generator)[:, 0].tolist()
+    noise = randn((len(x), int((~known).sum())), generator, like=x)
     factors = {c: torch.linalg.cholesky(answers[c][1]) for c in set(chosen)}
     filled = x.clone()
     filled[:, ~known] = torch.stack([answers[c][0][i] + factors[c] @ noise[i] for i, c in enumerate(chosen)])

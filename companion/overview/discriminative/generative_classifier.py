@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from companion.training.random import randn
 from companion.validate import (
     Count,
     Finite,
@@ -78,7 +79,7 @@ class GaussianClassifier:
     def sample(self, labels: Int[Tensor, "n"], generator: torch.Generator) -> Float[Tensor, "n dims"]:
         """One new example of each class asked for: mean + L ε with ε standard normal."""
         check_labels("labels", labels, len(self.mean))
-        noise = torch.randn(len(labels), self.mean.shape[1], generator=generator, dtype=self.mean.dtype)
+        noise = randn((len(labels), self.mean.shape[1]), generator, like=self.mean)
         factors = self.cholesky.expand(len(self.mean), -1, -1)
         rows = [self.mean[c] + factors[c] @ e for c, e in zip(labels.tolist(), noise, strict=True)]
         return torch.stack(rows)

@@ -86,7 +86,7 @@ def test_epsilon_is_drawn_once_a_sample_I12(monkeypatch):
 
     monkeypatch.setattr(torch, "rand", patched)
     between(torch.randn(5, 2, 3, 4), torch.randn(5, 2, 3, 4), torch.Generator())
-    assert asked == [(5, 1, 1, 1)]
+    assert asked == [((5, 1, 1, 1),)]
 
 
 def test_epsilon_is_uniform_between_0_and_1_I14():
