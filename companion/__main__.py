@@ -1,4 +1,8 @@
-"""The package's commands: ``python -m companion train NAME`` trains weights that ship with the course."""
+"""The package's commands.
+
+``python -m companion train NAME`` trains weights that ship with the course. ``python -m companion lesson FILE`` runs a lesson
+without Jupyter, on several processes under ``torchrun --nproc-per-node N -m companion lesson FILE``.
+"""
 
 import argparse
 import os
@@ -6,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from companion.lesson import BUDGETS, run_as_program
 from companion.models import all_recipes, make_weights
 
 
@@ -19,7 +24,15 @@ def main() -> None:
     train.add_argument("--seed", type=int, help="the recipe's own if not given")
     train.add_argument("--folder", type=Path, help="where to write; the package itself if not given")
     train.add_argument("--checkpoint", type=Path, help="where to save the state and resume from; _build if not given")
+    lesson = commands.add_parser("lesson", help="run a lesson without Jupyter; torchrun shares its training")
+    lesson.add_argument("file", type=Path, help="such as book/3_06_image/ddpm.ipynb")
+    lesson.add_argument("--budget", choices=BUDGETS, default="workstation")
+    lesson.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
+    if asked.command == "lesson":
+        os.environ.setdefault("MPLBACKEND", "Agg")
+        run_as_program(asked.file, seed=asked.seed, budget=asked.budget)
+        return
     torch.set_num_threads(int(os.environ.get("COMPANION_THREADS", "1")))
     try:
         card = make_weights(

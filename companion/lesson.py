@@ -5,6 +5,7 @@ A lesson begins with ``run = setup("3_03_foundations/attention", SEED, BUDGET)``
 """
 
 import ast
+import contextlib
 import html
 import inspect
 import json
@@ -21,6 +22,7 @@ import torch
 from IPython.display import Markdown, display
 
 from companion.plotting import use_style
+from companion.training.distributed import join, local_device
 from companion.validate import check_choice, check_count
 
 BUDGETS = ("smoke", "laptop", "workstation")
@@ -95,9 +97,35 @@ def setup(name: str, seed: int, budget: str) -> Lesson:
     torch.manual_seed(seed)
     torch.set_num_threads(int(threads))
     use_style()
-    _current = Lesson(name, seed, budget, torch.device(device))
+    _current = Lesson(name, seed, budget, local_device(device))
     display(cost_box(_measured(name), budget, seed))
     return _current
+
+
+def run_as_program(notebook: Path, *, seed: int, budget: str) -> dict[str, Any]:
+    """Run a lesson's cells one after the other, without a kernel, and return what they defined.
+
+    Under ``torchrun`` every process runs the whole lesson and what it trains is shared between them; the first one prints.
+
+    Args:
+        notebook: the lesson's file.
+        seed: replaces the lesson's ``SEED``.
+        budget: replaces its ``BUDGET``.
+
+    Raises:
+        ValueError: no cell is tagged ``parameters``.
+    """
+    cells = [cell for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+    if not any("parameters" in cell["metadata"].get("tags", ()) for cell in cells):
+        raise ValueError(f"{notebook}: got no cell tagged 'parameters', wanted a lesson")
+    rank, _ = join()
+    names: dict[str, Any] = {"__name__": "__main__"}
+    with contextlib.redirect_stdout(None) if rank else contextlib.nullcontext():
+        for number, cell in enumerate(cells):
+            exec(compile("".join(cell["source"]), f"{notebook}, code cell {number}", "exec"), names)
+            if "parameters" in cell["metadata"].get("tags", ()):
+                names |= {"SEED": seed, "BUDGET": budget}
+    return names
 
 
 def claim(id: str, text: str, holds: bool | np.bool_ | torch.Tensor, *, exact: bool = False) -> None:

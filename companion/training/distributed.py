@@ -11,7 +11,7 @@ import os
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
 
 def join() -> tuple[int, int]:
@@ -39,6 +39,28 @@ def mean_over_processes(value: float) -> float:
     total = torch.tensor(value, dtype=torch.float64)  # on the CPU: not every device has float64
     dist.all_reduce(total)
     return float(total) / dist.get_world_size()
+
+
+def share_of(batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """This process's examples of a batch that all processes drew alike.
+
+    Raises:
+        ValueError: a batch that the processes do not divide.
+    """
+    rank, world = join()
+    if len(batch[0]) % world:
+        raise ValueError(f"batch: got {len(batch[0])} examples, wanted a multiple of {world} processes")
+    return tuple(part[rank::world] for part in batch)
+
+
+def average_gradients(model: nn.Module) -> None:
+    """Replace each gradient by its mean over the processes: DistributedDataParallel's sum, for loops without it."""
+    _, world = join()
+    if world > 1:
+        for parameter in model.parameters():
+            if parameter.grad is not None:
+                dist.all_reduce(parameter.grad)
+                parameter.grad /= world
 
 
 def share_buffers(model: nn.Module) -> None:

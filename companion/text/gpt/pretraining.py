@@ -25,6 +25,7 @@ from companion.language.scoring import mean_nats, next_token_loss, passages
 from companion.text.gpt import GPT, GPTConfig
 from companion.text.llama import Llama, LlamaConfig
 from companion.training.batches import Batches
+from companion.training.distributed import average_gradients, mean_over_processes, share_of
 from companion.training.optimization import TrainConfig, Updater
 from companion.validate import check_count, check_number
 
@@ -108,11 +109,12 @@ def race(
     """Train recipes by turns, so that a slow minute of the machine hits all of them alike.
 
     The next step is always that of the recipe which has done the smallest part of its steps. A step is that of
-    `companion.training.train`; the tests hold the losses of both to each other.
+    `companion.training.train`; the tests hold the losses of both to each other. Under ``torchrun`` each process takes its
+    share of every batch.
 
     Args:
         recipes: what to train.
-        ids: the training text.
+        ids: the training text; the models are trained on its device.
         valid: the text on which to judge.
         vocab_size: how many tokens there are.
         share: of each recipe's steps; the learning rate's course is shortened with them.
@@ -134,7 +136,7 @@ def race(
     runs = []
     for recipe in recipes:
         torch.manual_seed(seed)
-        runs.append(Run(recipe.build(vocab_size).train()))
+        runs.append(Run(recipe.build(vocab_size).to(ids.device).train()))
     updaters = [Updater(run.model, config) for run, config in zip(runs, configs, strict=True)]
     batches = [
         Batches(passages(ids, run.model.config.context + 1), config.batch_size, seed)
@@ -159,8 +161,9 @@ def race(
 def _step(run: Run, updater: Updater, batches: Batches) -> None:
     """One step of one recipe, with its time."""
     started = time.process_time()
-    loss = next_token_loss(run.model, batches(updater.steps_done))
+    loss = next_token_loss(run.model, share_of(batches(updater.steps_done)))
     loss.backward()
-    run.loss.append(loss.item())
+    average_gradients(run.model)
+    run.loss.append(mean_over_processes(loss.item()))
     updater.step()
     run.seconds.append((run.seconds[-1] if run.seconds else 0.0) + time.process_time() - started)

@@ -21,6 +21,12 @@ aten = torch.ops.aten
 
 # Copying is what tensors of two devices are for.
 _COPIES = {aten._to_copy.default, aten.copy_.default, aten._copy_from.default}
+# Packed sequences: their lengths, the second argument or result, stay on the CPU.
+_PACKED = {
+    aten._pack_padded_sequence.default,
+    aten._pack_padded_sequence_backward.default,
+    aten._pad_packed_sequence.default,
+}
 # Of these, CUDA takes CPU tensors as indices, but not as values.
 _INDEXED = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default}
 # CUDA joins no tensor of the CPU to others, whatever its size.
@@ -64,6 +70,9 @@ class PretendTensor(torch.Tensor):
             )
         return self.cpu().numpy(force=True)
 
+    def __format__(self, spec: str) -> str:
+        return self.cpu().__format__(spec)
+
     def tolist(self) -> object:
         """The values as Python's lists."""
         return self.cpu().tolist()
@@ -100,6 +109,8 @@ def compute(func, args: tuple, kwargs: dict):
     out = func(*inner_args, **inner_kwargs)
     if func is aten.copy_.default and not isinstance(args[0], PretendTensor):
         return args[0]
+    if func in _PACKED and isinstance(out, tuple):
+        return PretendTensor(out[0]), out[1]
     wrapped = tree_map(lambda x: PretendTensor(x) if isinstance(x, torch.Tensor) else x, out)
     return return_and_correct_aliasing(func, args, kwargs, wrapped)
 
@@ -112,6 +123,8 @@ def _refuse_mixed(func, args: tuple, leaves: list) -> None:
     checked = leaves
     if func in _INDEXED and isinstance(args[0], PretendTensor):
         checked = [args[0], *tree_flatten(args[2:])[0]]
+    if func in _PACKED:
+        checked = [args[0]]
     foreign = [x for x in checked if isinstance(x, torch.Tensor) and not isinstance(x, PretendTensor)]
     foreign = [x for x in foreign if x.ndim or func in _JOINS]
     if foreign and any(isinstance(leaf, PretendTensor) for leaf in leaves):
@@ -142,6 +155,8 @@ def insist() -> None:
     from torch.optim.optimizer import register_optimizer_step_pre_hook
 
     def training(optimizer: torch.optim.Optimizer, args: tuple, kwargs: dict) -> None:
+        if isinstance(optimizer, torch.optim.LBFGS):
+            return  # a fit of a few numbers, not a training
         for parameter in (p for group in optimizer.param_groups for p in group["params"]):
             if parameter.device.type == "cpu" and parameter.dtype != torch.float64:
                 raise RuntimeError(
@@ -163,7 +178,7 @@ def insist() -> None:
 
 def register() -> None:
     """Make the device known to torch; where the lessons are told to use it, make them."""
-    from torch._decomp.decompositions import gru_impl, lstm_impl
+    from torch._decomp.decompositions import gru_impl, gru_impl_data, lstm_impl
     from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
 
     class Backend(_DummyBackendModule):
@@ -182,7 +197,12 @@ def register() -> None:
         func = getattr(getattr(aten, packet), overload or "default")
         library.impl(name, lambda *args, _func=func, **kwargs: compute(_func, args, kwargs), "PrivateUse1")
     library.impl("_copy_from", _copy_from, "PrivateUse1")
-    for name, decomposition in (("lstm.input", lstm_impl), ("gru.input", gru_impl), ("lstm_cell", _lstm_cell)):
+    for name, decomposition in {
+        "lstm.input": lstm_impl,
+        "gru.input": gru_impl,
+        "gru.data": gru_impl_data,
+        "lstm_cell": _lstm_cell,
+    }.items():
         for key in ("PrivateUse1", "AutogradPrivateUse1"):
             library.impl(name, decomposition, key)
     autocast = torch.library.Library("_", "IMPL")
