@@ -27,17 +27,23 @@ def gen(seed: int = 0) -> torch.Generator:
 
 
 @contextlib.contextmanager
+def jaxtyping_off() -> Iterator[None]:
+    """What a caller sees outside pytest, where types are not checked at run time."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@contextlib.contextmanager
 def rejects(pattern: str, error: type[Exception] = ValueError) -> Iterator[None]:
     """Expect a clear error: of this kind, with words that match, and (unless the kind says it) what was got and wanted.
 
     The run-time shape checks of pytest are off inside, so that what a caller sees is tested, not what pytest sees.
     """
-    jaxtyping.config.update("jaxtyping_disable", True)
-    try:
-        with pytest.raises(error) as caught:
-            yield
-    finally:
-        jaxtyping.config.update("jaxtyping_disable", False)
+    with jaxtyping_off(), pytest.raises(error) as caught:
+        yield
     message = str(caught.value)
     assert re.search(pattern, message), f"the error says {message!r}, which does not match {pattern!r}"
     if error is ValueError:

@@ -47,7 +47,7 @@ def test_the_files_that_test_a_module() -> None:
     assert files_that_test("companion/foundations/distributions/mixtures.py")[0].endswith(
         "distributions/test_mixtures.py"
     )
-    assert "tests/test_validate.py" in files_that_test("companion/validate/shapes.py")
+    assert files_that_test("companion/validate/shapes.py") == ["tests/validate/test_shapes.py"]
     assert files_that_test("companion/nowhere/nothing.py") == []
     package = "companion/weights/__init__.py"
     assert any(name.startswith(("tests/weights", "tests/test_weights")) for name in files_that_test(package))

@@ -1,5 +1,6 @@
 """RMS normalisation: the paper's formula, PyTorch's module, what it keeps of a vector."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -35,6 +36,8 @@ def test_the_gradient_is_the_formulas() -> None:
     assert torch.autograd.gradcheck(norm, X[0, 0].clone().requires_grad_())
 
 
+# At the first forward derivative of a process torch compiles its own rules for it, by what it calls deprecated since 2.13.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 def test_works_under_torch_func_and_can_be_derived_twice() -> None:
     norm = RMSNorm(7, eps=0.1).double()
     nn.init.normal_(norm.weight)

@@ -167,7 +167,7 @@ def test_bad_input() -> None:
         ImageMLP(0, 4)
     with rejects("z: got shape"):
         ImageMLP(5, 8)(torch.randn(2, 4), torch.ones(2))
-    with rejects("levels"):
+    with rejects("steps: got 0"):
         sample(lambda z, s: z, torch.zeros(2, 3), 0)
     with rejects("NaN"):
         sample(lambda z, s: z, torch.full((2, 3), torch.nan))

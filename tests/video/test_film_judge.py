@@ -54,18 +54,18 @@ class TestTruth:
         assert judge_films(films).directions.tolist() == [0, 1, 2, 3]
         assert judge_films(films[:, :, :2]).directions.tolist() == [0, 1, 2, 3]
 
-    def test_windows_show_fourteen_pixels_twice_as_large(self):
+    def test_crops_show_fourteen_pixels_twice_as_large(self):
         """A bright square of 14 pixels fills the window about its middle; beyond the film there is ground."""
         film = torch.full((1, 1, 1, 20, 24), -1.0)
         film[..., 3:17, 5:19] = 1.0
         middle = torch.tensor([[[9.5, 11.5]]])
-        seen = windows(film, middle)
+        seen = digit_crops(film, middle)
         assert torch.equal(seen[..., 1:-1, 1:-1], torch.ones(1, 1, 26, 26))
-        assert torch.equal(windows(film, middle + 40), torch.full((1, 1, 28, 28), -1.0))
-        edge = windows(film, middle + torch.tensor([7.0, 0.0]))  # half of it above, the ground below
+        assert torch.equal(digit_crops(film, middle + 40), torch.full((1, 1, 28, 28), -1.0))
+        edge = digit_crops(film, middle + torch.tensor([7.0, 0.0]))  # half of it above, the ground below
         assert torch.equal(edge[0, 0, 1:13, 1:-1], torch.ones(12, 26)) and edge[0, 0, 16:].max() == -1
 
-    def test_windows_follow_the_digit(self):
+    def test_crops_follow_the_digit(self):
         """A digit in free motion looks the same in all its crops."""
         films = moving_digits("test", 60, frames=4, height=20, width=24)
         free = films.films[~films.bounces.any(1)]
