@@ -18,15 +18,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion.foundations.distributions.families import LOG_2PI
-from companion.foundations.vae import (
-    VAE,
-    GaussianPosterior,
-    sum_per_example,
-)
+from companion.foundations.vae import VAE, GaussianPosterior, sum_per_example
 from companion.training import mean_over_examples
 from companion.training.batches import Batch
 from companion.training.random import randn
-from companion.validate import check_count, check_float, check_number, check_shapes
+from companion.validate import Count, Finite, NonNegative, checked
 
 
 @dataclass(frozen=True)
@@ -34,8 +30,8 @@ class ELBO:
     """The two terms of the evidence lower bound, in nats per example.
 
     Attributes:
-        reconstruction: log p(x | z) at the drawn z, summed over the pixels, shape (batch).
-        kl_per_latent: KL(q(z_j | x) || p(z_j)), shape (batch, *latent).
+        reconstruction: log p(x | z) at the drawn z, summed over the pixels.
+        kl_per_latent: KL(q(z_j | x) || p(z_j)).
     """
 
     reconstruction: Float[Tensor, "batch"]
@@ -51,16 +47,17 @@ class ELBO:
         return self.reconstruction - self.kl
 
 
-def elbo(model: VAE, x: Float[Tensor, "batch *data"], generator: torch.Generator) -> ELBO:
+@checked
+def elbo(model: VAE, x: Finite[Tensor, "batch *data"], generator: torch.Generator) -> ELBO:
     """The evidence lower bound with one z an example (``eq-elbo``).
 
     Args:
-        x: shape (batch, *data), in {0, 1} for a Bernoulli likelihood.
+        x: in {0, 1} for a Bernoulli likelihood.
 
     Raises:
         ValueError: x is empty, not floating-point, not finite, or not what the likelihood can describe.
     """
-    _check(model, x)
+    model.likelihood.check(x)
     return _elbo(model, x, randn((len(x), *model.latent_shape), generator, like=x))
 
 
@@ -69,20 +66,21 @@ def elbo_loss(model: VAE, batch: Batch, generator: torch.Generator) -> Float[Ten
     return -elbo(model, batch[0], generator).value.mean()
 
 
-def free_bits_loss(parts: ELBO, free: float) -> Float[Tensor, ""]:
+@checked
+def free_bits_loss(parts: ELBO, free: NonNegative) -> Float[Tensor, ""]:
     """The negative ELBO in which each latent's mean KL counts as at least ``free`` nats (``eq-free-bits``).
 
     Below that, a latent costs nothing, so nothing pushes it to ignore x. It is a way to train, not a bound to report.
     """
-    check_number("free", free, low=0)
     return parts.kl_per_latent.mean(0).clamp(min=free).sum() - parts.reconstruction.mean()
 
 
+@checked
 def evaluate(
-    model: VAE, x: Float[Tensor, "n *data"], generator: torch.Generator, *, batch_size: int = 500
+    model: VAE, x: Finite[Tensor, "n *data"], generator: torch.Generator, *, batch_size: int = 500
 ) -> dict[str, float]:
     """Mean ELBO, reconstruction and KL over all examples, in nats per example: the same for every batch size."""
-    _check(model, x)
+    model.likelihood.check(x)
     noise = randn((len(x), *model.latent_shape), generator, like=x)
     means = {
         name: mean_over_examples(
@@ -94,19 +92,18 @@ def evaluate(
 
 
 @torch.no_grad()
+@checked
 def iwae(
-    model: VAE, x: Float[Tensor, "batch *data"], k: int, generator: torch.Generator, *, chunk: int = 10_000
+    model: VAE, x: Finite[Tensor, "batch *data"], k: Count, generator: torch.Generator, *, chunk: Count = 10_000
 ) -> Float[Tensor, "batch"]:
     """The importance-weighted lower bound on log p(x) with k draws (``eq-iwae``); k = 1 is the ELBO, drawn throughout.
 
     Args:
-        x: shape (batch, *data).
+        x: what the bound is for.
         k: draws of z for each example. The bound rises with k, towards log p(x).
         chunk: at most so many (example, draw) pairs are decoded at once; memory, not the result, depends on it.
     """
-    _check(model, x)
-    check_count("k", k)
-    check_count("chunk", chunk)
+    model.likelihood.check(x)
     n, q = len(x), model.encode(x)
     total = torch.full((n,), -math.inf, dtype=x.dtype, device=x.device)
     for first in range(0, k, max(1, chunk // n)):
@@ -120,12 +117,13 @@ def iwae(
 
 
 @torch.no_grad()
-def latent_use(model: VAE, x: Float[Tensor, "n *data"]) -> tuple[Float[Tensor, "*latent"], Float[Tensor, "*latent"]]:
+@checked
+def latent_use(model: VAE, x: Finite[Tensor, "n *data"]) -> tuple[Float[Tensor, "*latent"], Float[Tensor, "*latent"]]:
     """What each latent is used for: its mean KL in nats, and the variance of its code mu over the examples.
 
     Burda et al. (2015) call a latent *active* if that variance is above 0.01.
     """
-    _check(model, x)
+    model.likelihood.check(x)
     if len(x) < 2:
         raise ValueError(f"x: got {len(x)} example, wanted at least 2 to measure a variance")
     q = model.encode(x)
@@ -135,12 +133,6 @@ def latent_use(model: VAE, x: Float[Tensor, "n *data"]) -> tuple[Float[Tensor, "
 def _elbo(model: VAE, x: Tensor, noise: Tensor) -> ELBO:
     q = model.encode(x)
     return ELBO(model.likelihood.log_prob(model.decoder(q.at(noise)), x), q.kl_per_latent())
-
-
-def _check(model: VAE, x: Tensor) -> None:
-    check_shapes(x=(x, " ".join(["batch", *map(str, model.data_shape)])))
-    check_float(x=x)
-    model.likelihood.check(x)
 
 
 def _repeat(values: Tensor, times: int) -> Tensor:

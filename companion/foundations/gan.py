@@ -24,7 +24,7 @@ from tqdm import trange
 
 from companion.training import TrainConfig, TrainingDiverged, Updater, evaluating
 from companion.training.random import randn
-from companion.validate import check_count, check_float, check_number, check_shapes
+from companion.validate import Count, Finite, NonNegative, checked
 
 Scores = Float[Tensor, "n"]
 # critic_loss(D, real, fake, generator) and generator_loss(scores of fakes): any pair of adversaries fits the loop.
@@ -32,35 +32,34 @@ CriticLoss = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
 GeneratorLoss = Callable[[Tensor], Tensor]
 
 
+@checked
 def discriminator_loss(real_logits: Scores, fake_logits: Float[Tensor, "m"]) -> Float[Tensor, ""]:
     """-V(D, G): the cross-entropy of telling real (1) from fake (0), a sum of two means (eq-gan-value)."""
-    check_shapes(real_logits=(real_logits, "n"), fake_logits=(fake_logits, "m"))
     return F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
 
 
+@checked
 def minimax_loss(fake_logits: Scores) -> Float[Tensor, ""]:
     """G's half of the minimax game, E log(1 - D): its gradient vanishes where D is sure that a sample is fake."""
-    check_shapes(fake_logits=(fake_logits, "n"))
     return -F.softplus(fake_logits).mean()
 
 
+@checked
 def non_saturating_loss(fake_logits: Scores) -> Float[Tensor, ""]:
     """-E log D: pulls hardest where D is sure that a sample is fake (eq-non-saturating)."""
-    check_shapes(fake_logits=(fake_logits, "n"))
     return F.softplus(-fake_logits).mean()
 
 
+@checked
 def optimal_discriminator(log_p: Scores, log_q: Scores) -> Scores:
     """D* = p / (p + q), from the two log-densities at the same points (eq-optimal-discriminator)."""
-    check_shapes(log_p=(log_p, "n"), log_q=(log_q, "n"))
     return torch.sigmoid(log_p - log_q)
 
 
-def jensen_shannon(p: Float[Tensor, "n"], q: Float[Tensor, "n"]) -> Float[Tensor, ""]:
+@checked
+def jensen_shannon(p: Finite[Tensor, "n"], q: Finite[Tensor, "n"]) -> Float[Tensor, ""]:
     """The Jensen-Shannon divergence of two discrete laws in nats, from 0 to log 2; a probability may be 0."""
-    check_shapes(p=(p, "n"), q=(q, "n"))
     for name, law in {"p": p, "q": q}.items():
-        check_float(**{name: law})
         if (law < 0).any() or abs(float(law.sum()) - 1) > 1e-5:
             raise ValueError(
                 f"{name}: got values that sum to {float(law.sum()):g}, wanted probabilities: from 0, sum 1"
@@ -74,7 +73,8 @@ def jensen_shannon(p: Float[Tensor, "n"], q: Float[Tensor, "n"]) -> Float[Tensor
 def scores(D: nn.Module, x: Float[Tensor, "n ..."]) -> Scores:
     """D's one score for each point, as a vector."""
     found = D(x)
-    check_shapes(scores=(found, f"{len(x)} 1"))
+    if found.shape != (len(x), 1):
+        raise ValueError(f"scores: got shape {tuple(found.shape)}, wanted ({len(x)}, 1): one score a point")
     return found[:, 0]
 
 
@@ -85,20 +85,19 @@ def input_gradient(D: nn.Module, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n 
     return gradient.flatten(1)
 
 
+@checked
 @dataclass(frozen=True)
 class StandardCritic:
     """The discriminator's loss as the loop takes it, with the R1 penalty of weight ``gamma`` on real points (eq-r1)."""
 
-    gamma: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_number("gamma", self.gamma, low=0)
+    gamma: NonNegative = 0.0
 
     def __call__(self, D: nn.Module, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:
         loss = discriminator_loss(scores(D, real), scores(D, fake))
         return loss + self.gamma / 2 * input_gradient(D, real).square().sum(1).mean() if self.gamma else loss
 
 
+@checked
 @dataclass(frozen=True)
 class GANConfig:
     """How to train a pair of adversaries.
@@ -112,12 +111,10 @@ class GANConfig:
 
     generator: TrainConfig
     critic: TrainConfig
-    latent: int = 2
-    critic_steps: int = 1
+    latent: Count = 2
+    critic_steps: Count = 1
 
     def __post_init__(self) -> None:
-        check_count("latent", self.latent)
-        check_count("critic_steps", self.critic_steps)
         if self.critic.steps != self.generator.steps * self.critic_steps:
             raise ValueError(
                 f"critic.steps: got {self.critic.steps}, wanted {self.generator.steps} rounds × {self.critic_steps}"

@@ -23,7 +23,6 @@ from companion.validate import (
     Positive,
     Range,
     check_labels,
-    check_shapes,
     checked,
 )
 
@@ -63,9 +62,8 @@ def fit_logistic(
         penalty: λ; above 0, for without it separable examples have no best weights.
         iterations: L-BFGS's; it stops earlier when the gradient is small.
     """
-    dims = check_shapes(x=(x, "n dims"), y=(y, "n"))["dims"]
     check_labels("y", y, classes)
-    weight = x.new_zeros(classes, dims, requires_grad=True)
+    weight = x.new_zeros(classes, x.shape[1], requires_grad=True)
     bias = x.new_zeros(classes, requires_grad=True)
     optimizer = torch.optim.LBFGS(
         [weight, bias], max_iter=iterations, tolerance_grad=1e-6, line_search_fn="strong_wolfe"

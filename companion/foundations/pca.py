@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from companion.validate import check_count, check_float, check_shapes
+from companion.validate import Finite, check_count, checked
 
 
 @dataclass(frozen=True)
@@ -21,36 +21,36 @@ class PCA:
     """A data set's principal axes: as many as there are dimensions, or examples if they are fewer.
 
     Attributes:
-        mean: shape (data).
-        eigenvalues: the variances along the axes (divided by n), largest first, shape (axes); 0 along all others.
-        axes: orthonormal columns in the same order, shape (data, axes).
+        mean: of the examples.
+        eigenvalues: the variances along the axes (divided by n), largest first; 0 along all others.
+        axes: orthonormal columns in the same order.
     """
 
     mean: Float[Tensor, "data"]
     eigenvalues: Float[Tensor, "axes"]
     axes: Float[Tensor, "data axes"]
 
-    def encode(self, x: Float[Tensor, "n data"], latent: int) -> Float[Tensor, "n latent"]:
+    @checked
+    def encode(self, x: Float[Tensor, "n data={len(self.mean)}"], latent: int) -> Float[Tensor, "n latent"]:
         """Coordinates of x along the first ``latent`` axes."""
-        check_shapes(x=(x, f"n {len(self.mean)}"))
         check_count("latent", latent, high=len(self.eigenvalues))
         return (x - self.mean) @ self.axes[:, :latent]
 
+    @checked
     def decode(self, z: Float[Tensor, "n latent"]) -> Float[Tensor, "n data"]:
         """The point with these coordinates, on the plane of the first ``latent`` axes."""
-        latent = check_shapes(z=(z, "n latent"))["latent"]
+        latent = z.shape[1]
         check_count("latent", latent, high=len(self.eigenvalues))
         return z @ self.axes[:, :latent].T + self.mean
 
 
-def fit_pca(x: Float[Tensor, "n data"]) -> PCA:
+@checked
+def fit_pca(x: Finite[Tensor, "n data"]) -> PCA:
     """The principal axes of examples in rows; of one example alone, an axis without variance.
 
     Raises:
         ValueError: no example, or values that are not finite.
     """
-    sizes = check_shapes(x=(x, "n data"))
-    check_float(x=x)
     mean = x.mean(0)
-    _, spread, directions = torch.linalg.svd((x - mean) / sizes["n"] ** 0.5, full_matrices=False)
+    _, spread, directions = torch.linalg.svd((x - mean) / len(x) ** 0.5, full_matrices=False)
     return PCA(mean, spread.square(), directions.T.contiguous())

@@ -14,6 +14,7 @@ be any networks.
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 
 from companion.foundations.distributions.families import LOG_2PI
 from companion.training.random import bernoulli, randn
-from companion.validate import check_count, check_float, check_number, check_shapes
+from companion.validate import Count, Positive, Range, check_count, checked
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class GaussianPosterior:
     """The encoder's answer q(z | x), the approximate posterior: a normal distribution for each latent of each example.
 
     Attributes:
-        mean: mu, shape (batch, *latent).
-        logvar: the logarithm of the variance (not of the standard deviation), same shape.
+        mean: mu.
+        logvar: the logarithm of the variance (not of the standard deviation).
     """
 
     mean: Float[Tensor, "batch *latent"]
@@ -84,9 +85,9 @@ class GaussianLikelihood(nn.Module):
         learned: whether sigma is a parameter (one for all pixels).
     """
 
-    def __init__(self, sigma: float = 1.0, *, learned: bool = False) -> None:
+    @checked
+    def __init__(self, sigma: Positive = 1.0, *, learned: bool = False) -> None:
         super().__init__()
-        check_number("sigma", sigma, low=0, open_low=True)
         self.log_sigma = nn.Parameter(torch.tensor(math.log(sigma)), requires_grad=learned)
 
     @property
@@ -132,6 +133,7 @@ class VAE(nn.Module):
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
         self.data_shape, self.latent_shape = tuple(data_shape), tuple(latent_shape)
 
+    @checked
     def encode(self, x: Float[Tensor, "batch *data"]) -> GaussianPosterior:
         """q(z | x). Its ``.mean`` is the deterministic code."""
         self._check("x", x, self.data_shape)
@@ -142,6 +144,7 @@ class VAE(nn.Module):
         mean, logvar = output.chunk(2, dim=1)
         return GaussianPosterior(mean, logvar.clamp(-30.0, 20.0))
 
+    @checked
     def decode(self, z: Float[Tensor, "batch *latent"]) -> Float[Tensor, "batch *data"]:
         """The mean of p(x | z): for a Bernoulli, the probability of ink."""
         self._check("z", z, self.latent_shape)
@@ -167,13 +170,15 @@ class VAE(nn.Module):
         return self.decode(self.latents(x, generator))
 
     @torch.no_grad()
-    def sample(self, n: int, generator: torch.Generator) -> Float[Tensor, "n *data"]:
+    @checked
+    def sample(self, n: Count, generator: torch.Generator) -> Float[Tensor, "n *data"]:
         """Means of p(x | z) for n draws of z from the prior."""
-        check_count("n", n)
         return self.decode(randn((n, *self.latent_shape), generator, like=next(self.parameters())))
 
     def _check(self, name: str, value: Tensor, shape: tuple[int, ...]) -> None:
-        check_shapes(**{name: (value, " ".join(["batch", *map(str, shape)]))})
+        if value.shape[1:] != shape:
+            wanted = " ".join(["batch", *map(str, shape)])
+            raise ValueError(f"{name}: got shape {tuple(value.shape)}, wanted ({wanted})")
         dtype = next(self.parameters()).dtype
         if value.dtype != dtype:
             raise ValueError(
@@ -181,12 +186,14 @@ class VAE(nn.Module):
             )
 
 
+@checked
 def mlp_vae(
-    data: int, latent: int, likelihood: BernoulliLikelihood | GaussianLikelihood, hidden: tuple[int, ...] = (200, 200)
+    data: Count,
+    latent: Count,
+    likelihood: BernoulliLikelihood | GaussianLikelihood,
+    hidden: tuple[int, ...] = (200, 200),
 ) -> VAE:
     """A VAE of fully connected layers with tanh, for x of shape (batch, data); ``hidden=()`` makes it linear."""
-    check_count("data", data)
-    check_count("latent", latent)
     for width in hidden:
         check_count("hidden", width)
     encoder = _mlp((data, *hidden, 2 * latent))
@@ -197,16 +204,15 @@ def mlp_vae(
     return VAE(encoder, decoder, likelihood, (data,), (latent,))
 
 
-def binarise(images: Float[Tensor, "n *size"], generator: torch.Generator) -> Float[Tensor, "n data"]:
+@checked
+def binarise(
+    images: Annotated[Float[Tensor, "n *size"], Range(-1, 1)], generator: torch.Generator
+) -> Float[Tensor, "n data"]:
     """Images in [-1, 1] as rows of zeros and ones: a pixel is 1 with its brightness as probability.
 
     A new draw for each batch ("dynamic" binarisation) is what Burda et al. (2015) train on. Likelihoods on pixels
     that were binarised in another way are not comparable.
     """
-    check_float(images=images)
-    if images.numel() == 0 or images.min() < -1 or images.max() > 1:
-        got = f"values from {float(images.min()):g} to {float(images.max()):g}" if images.numel() else "no images"
-        raise ValueError(f"images: got {got}, wanted values in [-1, 1]")
     return bernoulli((images.flatten(1) + 1) / 2, generator)
 
 

@@ -8,12 +8,15 @@ would choose otherwise. Each row has the key of its source in the book's bibliog
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Literal, get_args
 
-from companion.validate import check_choice
+from companion.validate import check_choice, checked
 
-FAMILIES = ("latent variables", "adversarial", "autoregressive", "diffusion")
+Family = Literal["latent variables", "adversarial", "autoregressive", "diffusion"]
+FAMILIES: tuple[Family, ...] = get_args(Family)
 
 
+@checked
 @dataclass(frozen=True)
 class Milestone:
     """One step of the history.
@@ -34,13 +37,12 @@ class Milestone:
     name: str
     day: date
     authors: str
-    family: str
+    family: Family
     introduced: str
     key: str
     builds_on: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_choice("family", self.family, FAMILIES)
         for field in ("name", "authors", "introduced", "key"):
             if not getattr(self, field).strip():
                 raise ValueError(f"{field}: got nothing for {self.name!r}, wanted a text")
@@ -86,7 +88,7 @@ MILESTONES = (
               "Scale: tasks learned from a few examples in the prompt, without new training.", "brown2020language",
               ("GPT",)),
     Milestone("DDPM", date(2020, 6, 19), "Ho, Jain, Abbeel", DIFFUSION,
-              "Diffusion trained by guessing the noise; images as good as those of GANs.", "ho2020ddpm",
+              "Diffusion trained by predicting the noise; images as good as those of GANs.", "ho2020ddpm",
               ("Diffusion", "Score networks")),
     Milestone("DDIM", date(2020, 10, 6), "Song, Meng, Ermon", DIFFUSION,
               "The same trained network sampled in tens of steps instead of a thousand.", "song2020ddim", ("DDPM",)),

@@ -33,7 +33,7 @@ from torch.nn import functional as F
 
 from companion.nn.kv_cache import KVCache
 from companion.nn.positions import Rotary, turn
-from companion.validate import check_count, check_number, check_shapes
+from companion.validate import Count, Share, check_count, checked
 
 ScoreMod = Callable[
     [Float[Tensor, "batch heads n m"], Int[Tensor, "n 1"], Int[Tensor, "m"]], Float[Tensor, "batch heads n m"]
@@ -41,6 +41,7 @@ ScoreMod = Callable[
 MaskMod = Callable[[Int[Tensor, "n 1"], Int[Tensor, "m"]], Bool[Tensor, "*heads n m"]]
 
 
+@checked
 def attention(
     q: Float[Tensor, "*batch n d"],
     k: Float[Tensor, "*batch m d"],
@@ -53,21 +54,21 @@ def attention(
     """Scaled dot-product attention, step by step (eq-attention).
 
     Args:
-        q: queries, shape (..., n, d).
-        k: keys, shape (..., m, d).
-        v: values, shape (..., m, e).
+        q: queries.
+        k: keys.
+        v: values.
         mask: True where query n may look at key m; of a shape that broadcasts to (..., n, m).
         score_mod: changes the scaled scores, shape (..., n, m), before the softmax: a bias, a soft cap.
         dropout: the share of the weights set to 0; the caller decides whether this is training.
 
     Returns:
-        The outputs, shape (..., n, e), and the weights, shape (..., n, m): each row sums to 1, or is 0 where the query
+        The outputs, and the weights: each row sums to 1, or is 0 where the query
         may look at nothing.
 
     Raises:
         ValueError: sizes that do not fit, or a mask that is not boolean.
     """
-    _check_qkv(q, k, v, mask)
+    _check_mask(mask, q, k)
     scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
     if score_mod is not None:
         scores = score_mod(scores)
@@ -80,6 +81,7 @@ def attention(
     return weights @ v, weights
 
 
+@checked
 def fused_attention(
     q: Float[Tensor, "*batch n d"],
     k: Float[Tensor, "*batch m d"],
@@ -96,7 +98,7 @@ def fused_attention(
     Raises:
         ValueError: as for `attention`; or ``causal`` with a mask, or with another number of keys than of queries.
     """
-    _check_qkv(q, k, v, mask)
+    _check_mask(mask, q, k)
     if causal and (mask is not None or q.shape[-2] != k.shape[-2]):
         raise ValueError(f"causal: got {q.shape[-2]} queries and {k.shape[-2]} keys, wanted as many and no other mask")
     return _fused(q, k, v, mask, causal, 0.0, None)
@@ -111,7 +113,8 @@ def _fused(
     return F.scaled_dot_product_attention(q, k, v, mask | blind, dropout, scale=scale).masked_fill(blind, 0.0)
 
 
-def causal_mask(n: int, m: int | None = None, *, device: torch.device | None = None) -> Bool[Tensor, "n m"]:
+@checked
+def causal_mask(n: Count, m: int | None = None, *, device: torch.device | None = None) -> Bool[Tensor, "n m"]:
     """Which of m keys each of the last n positions may look at: itself and all before it (eq-causal).
 
     Query i stands at position m - n + i, so with m > n the first m - n keys are the past (a cache).
@@ -119,7 +122,6 @@ def causal_mask(n: int, m: int | None = None, *, device: torch.device | None = N
     Raises:
         ValueError: n is not positive, or there are fewer keys than queries.
     """
-    check_count("n", n)
     m = n if m is None else m
     check_count("m", m, low=n)
     return torch.ones(n, m, dtype=torch.bool, device=device).tril(m - n)
@@ -149,17 +151,18 @@ class MultiHeadAttention(nn.Module):
         ValueError: sizes that do not divide, or out of range.
     """
 
+    @checked
     def __init__(
         self,
-        width: int,
-        heads: int,
+        width: Count,
+        heads: Count,
         *,
-        kv_heads: int | None = None,
-        head_width: int | None = None,
-        context_width: int | None = None,
+        kv_heads: Count | None = None,
+        head_width: Count | None = None,
+        context_width: Count | None = None,
         bias: bool = True,
         out_bias: bool | None = None,
-        dropout: float = 0.0,
+        dropout: Share = 0.0,
         scale: float | None = None,
         rotary: Rotary | None = None,
         gated: bool = False,
@@ -168,11 +171,7 @@ class MultiHeadAttention(nn.Module):
         mask_mod: MaskMod | None = None,
     ) -> None:
         super().__init__()
-        check_count("width", width)
-        check_count("heads", heads)
         kv_heads = heads if kv_heads is None else kv_heads
-        check_count("kv_heads", kv_heads)
-        check_number("dropout", dropout, low=0, high=1)
         if heads % kv_heads:
             raise ValueError(f"kv_heads: got {kv_heads}, wanted a divisor of heads = {heads}")
         if head_width is None and width % heads:
@@ -243,15 +242,19 @@ class MultiHeadAttention(nn.Module):
         Float[Tensor, "batch heads n d"], Float[Tensor, "batch kv_heads keys d"], Float[Tensor, "batch kv_heads keys d"]
     ]:
         """The first step: queries of x, keys and values of x or ``context``, normed and turned; arguments as above."""
-        if x.ndim != 3 or x.shape[-1] != self.q.in_features:  # a comparison first: this runs once a layer and token
-            check_shapes(x=(x, f"batch n {self.q.in_features}"))
+        if x.ndim != 3 or x.shape[-1] != self.q.in_features:
+            raise ValueError(f"x: got shape {tuple(x.shape)}, wanted (batch, n, {self.q.in_features})")
         q = self._split(self.q(x), self.heads)
         if self.q_norm is not None:
             q = self.q_norm(q)
         if context is not None:
-            check_shapes(x=(x, "batch n _"), context=(context, f"batch m {self.k.in_features}"))
+            if context.ndim != 3 or len(context) != len(x) or context.shape[-1] != self.k.in_features:
+                wanted = f"({len(x)}, m, {self.k.in_features})"
+                raise ValueError(f"context: got shape {tuple(context.shape)}, wanted {wanted}")
             if cache is not None and cache.length:
-                check_shapes(**{"the cache's keys": (cache.k, f"{len(x)} _ {context.shape[1]} _")})
+                if (len(cache.k), cache.length) != context.shape[:2]:
+                    got = f"{cache.length} places of {len(cache.k)} contexts"
+                    raise ValueError(f"cache: got {got}, wanted {context.shape[1]} of {len(context)}")
                 return q, cache.k, cache.v
         source = x if context is None else context
         k, v = self._split(self.k(source), self.kv_heads), self._split(self.v(source), self.kv_heads)
@@ -327,15 +330,16 @@ class MultiHeadAttention(nn.Module):
             places = torch.arange(m, device=q.device)
             given = self.mask_mod(places[m - n :, None], places)
             allowed = given if allowed is None else allowed & given
-        for name, given, shape in (("key_mask", key_mask, f"{batch} {m}"), ("mask", mask, f"_ {n} {m}")):
-            if given is None:
-                continue
-            _check_bool(name, given)
-            check_shapes(**{name: (given, shape)})
-            if len(given) not in (1, batch):
-                raise ValueError(f"{name}: got a batch of {len(given)}, wanted 1 or {batch}")
-            given = given[:, None, None, :] if name == "key_mask" else given[:, None]
-            allowed = given if allowed is None else allowed & given
+        if key_mask is not None:
+            _check_bool("key_mask", key_mask)
+            if key_mask.shape != (batch, m):
+                raise ValueError(f"key_mask: got shape {tuple(key_mask.shape)}, wanted ({batch}, {m})")
+            allowed = key_mask[:, None, None] if allowed is None else allowed & key_mask[:, None, None]
+        if mask is not None:
+            _check_bool("mask", mask)
+            if mask.ndim != 3 or len(mask) not in (1, batch) or mask.shape[1:] != (n, m):
+                raise ValueError(f"mask: got shape {tuple(mask.shape)}, wanted (1 or {batch}, {n}, {m})")
+            allowed = mask[:, None] if allowed is None else allowed & mask[:, None]
         return allowed
 
     @staticmethod
@@ -357,18 +361,12 @@ def _check_bool(name: str, mask: Tensor) -> None:
         raise ValueError(f"{name}: got {got}, wanted booleans that are True where a query may look")
 
 
-def _check_qkv(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> None:
-    check_shapes(q=(q, "... n d"), k=(k, "... m d"), v=(v, "... m e"))
-    if not q.shape[:-2] == k.shape[:-2] == v.shape[:-2]:
-        raise ValueError(
-            f"q, k, v: got the leading axes {tuple(q.shape[:-2])}, {tuple(k.shape[:-2])} and {tuple(v.shape[:-2])}, "
-            "wanted the same ones"
-        )
-    if mask is not None:
-        _check_bool("mask", mask)
-        wanted = (*q.shape[:-1], k.shape[-2])
-        fits = mask.ndim <= len(wanted) and all(
-            a in (1, b) for a, b in zip(reversed(mask.shape), reversed(wanted), strict=False)
-        )
-        if not fits or mask.shape[-1] != k.shape[-2]:
-            raise ValueError(f"mask: got shape {tuple(mask.shape)}, wanted one that broadcasts to {wanted}")
+def _check_mask(mask: Tensor | None, q: Tensor, k: Tensor) -> None:
+    if mask is None:
+        return
+    wanted = (*q.shape[:-1], k.shape[-2])
+    fits = mask.ndim <= len(wanted) and all(
+        a in (1, b) for a, b in zip(reversed(mask.shape), reversed(wanted), strict=False)
+    )
+    if not fits or mask.shape[-1] != k.shape[-2]:
+        raise ValueError(f"mask: got shape {tuple(mask.shape)}, wanted one that broadcasts to {wanted}")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from companion.nn.attention import MultiHeadAttention
-from companion.validate import check_count, check_shapes
+from companion.validate import Count, checked
 
 
 class DiTBlock(nn.Module):
@@ -25,9 +25,9 @@ class DiTBlock(nn.Module):
         heads: of the attention. The MLP's hidden layer has four times the width.
     """
 
-    def __init__(self, width: int, heads: int) -> None:
+    @checked
+    def __init__(self, width: Count, heads: Count) -> None:
         super().__init__()
-        check_count("width", width)
         self.norm = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
         self.attention = MultiHeadAttention(width, heads)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU("tanh"), nn.Linear(4 * width, width))
@@ -42,7 +42,8 @@ class DiTBlock(nn.Module):
         key_mask: Bool[Tensor, "batch tokens"] | None = None,
     ) -> Float[Tensor, "batch tokens width"]:
         """Mix the tokens under a condition; ``key_mask`` is True at tokens that are real, False at padding."""
-        check_shapes(x=(x, "batch tokens width"), condition=(condition, "batch width"))
+        if len(condition) != len(x):  # would be broadcast
+            raise ValueError(f"condition: got {len(condition)} rows, wanted one for each of {len(x)} inputs")
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(F.silu(condition))[:, None].chunk(6, dim=-1)
         x = x + gate1 * self.attention(modulate(self.norm(x), shift1, scale1), key_mask=key_mask)
         return x + gate2 * self.mlp(modulate(self.norm(x), shift2, scale2))

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from companion.validate import check_count, check_shapes
+from companion.validate import check_count
 
 
 class KVCache:
@@ -47,15 +47,13 @@ class KVCache:
         Raises:
             ValueError: another batch, number of heads or width than before, or tensors that need a gradient.
         """
-        if (
-            self._k is None or k.shape != v.shape
-        ):  # the later ones are held to the first, by a comparison: it is quicker
-            check_shapes(k=(k, "batch heads n d"), v=(v, "batch heads n d"))
+        if k.shape != v.shape:
+            raise ValueError(f"v: got shape {tuple(v.shape)}, wanted that of k, {tuple(k.shape)}")
         if torch.is_grad_enabled() and (k.requires_grad or v.requires_grad):
             raise ValueError("KVCache: got keys that need a gradient, wanted inference; run under torch.no_grad()")
         if self._k is not None and (k.ndim != 4 or k.shape[:2] != self._k.shape[:2] or k.shape[3] != self._k.shape[3]):
             batch, heads, _, d = self._k.shape
-            check_shapes(k=(k, f"{batch} {heads} _ {d}"))
+            raise ValueError(f"k: got shape {tuple(k.shape)}, wanted ({batch}, {heads}, n, {d}) as before")
         self._k, self._v = self._write(self._k, k), self._write(self._v, v)
         self.length += k.shape[2]
 

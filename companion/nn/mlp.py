@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from companion.validate import check_count
+from companion.validate import Count, checked
 
 
 class MLP(nn.Module):
@@ -26,10 +26,9 @@ class MLP(nn.Module):
         ValueError: a size below 1.
     """
 
-    def __init__(self, width: int, hidden: int) -> None:
+    @checked
+    def __init__(self, width: Count, hidden: Count) -> None:
         super().__init__()
-        check_count("width", width)
-        check_count("hidden", hidden)
         self.widen = nn.Linear(width, hidden)
         self.narrow = nn.Linear(hidden, width)
 
@@ -49,10 +48,9 @@ class GatedMLP(nn.Module):
         ValueError: a size below 1.
     """
 
-    def __init__(self, width: int, hidden: int) -> None:
+    @checked
+    def __init__(self, width: Count, hidden: Count) -> None:
         super().__init__()
-        check_count("width", width)
-        check_count("hidden", hidden)
         self.gate = nn.Linear(width, hidden, bias=False)
         self.up = nn.Linear(width, hidden, bias=False)
         self.down = nn.Linear(hidden, width, bias=False)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from companion.validate import check_count, check_number, check_shapes
+from companion.validate import Count, NonNegative, checked
 
 
 class RMSNorm(nn.Module):
@@ -25,17 +25,16 @@ class RMSNorm(nn.Module):
         ValueError: a width below 1, or an ``eps`` that is negative.
     """
 
-    def __init__(self, width: int, *, eps: float = 1e-6) -> None:
+    @checked
+    def __init__(self, width: Count, *, eps: NonNegative = 1e-6) -> None:
         super().__init__()
-        check_count("width", width)
-        check_number("eps", eps, low=0)
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
         """Normalise vectors of shape (..., width)."""
         if x.shape[-1] != len(self.weight):
-            check_shapes(x=(x, f"... {len(self.weight)}"))
+            raise ValueError(f"x: got shape {tuple(x.shape)}, wanted (..., {len(self.weight)})")
         wide = x.to(torch.promote_types(x.dtype, torch.float32))  # squares of half precision would lose too much
         # A vector's product with itself, not the mean of squares that are stored first: its gradient takes half as long.
         mean_square = torch.linalg.vecdot(wide, wide)[..., None] / x.shape[-1]

@@ -13,18 +13,17 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from companion.validate import check_count, check_labels, check_shapes
+from companion.validate import Count, check_labels, checked
 
 
-def to_patch_codes(images: Float[Tensor, "n 1 height width"], patch: int = 2) -> Int[Tensor, "n codes"]:
+@checked
+def to_patch_codes(images: Float[Tensor, "n 1 height width"], patch: Count = 2) -> Int[Tensor, "n codes"]:
     """Pictures of -1 and 1 as codes in reading order (eq-patch-code).
 
     Raises:
         ValueError: sides that the patch does not divide, or pixels that are neither -1 nor 1.
     """
-    check_count("patch", patch)
-    sizes = check_shapes(images=(images, "n 1 height width"))
-    if sizes["height"] % patch or sizes["width"] % patch or not (images.abs() == 1).all():
+    if images.shape[2] % patch or images.shape[3] % patch or not (images.abs() == 1).all():
         raise ValueError(
             f"images: got shape {tuple(images.shape)}, wanted sides that {patch} divides and only the values -1 and 1"
         )
@@ -32,17 +31,15 @@ def to_patch_codes(images: Float[Tensor, "n 1 height width"], patch: int = 2) ->
     return (bits * _powers(patch, images.device)).sum(-1)
 
 
-def from_patch_codes(codes: Int[Tensor, "n codes"], rows: int, patch: int = 2) -> Float[Tensor, "n 1 height width"]:
+@checked
+def from_patch_codes(codes: Int[Tensor, "n codes"], rows: Count, patch: Count = 2) -> Float[Tensor, "n 1 height width"]:
     """The inverse of `to_patch_codes`, for pictures of so many rows of patches.
 
     Raises:
         ValueError: rows that do not divide the codes, or numbers that are no codes.
     """
-    check_count("patch", patch)
-    check_count("rows", rows)
-    count = check_shapes(codes=(codes, "n codes"))["codes"]
-    if count % rows:
-        raise ValueError(f"rows: got {rows}, wanted a divisor of {count} codes")
+    if codes.shape[1] % rows:
+        raise ValueError(f"rows: got {rows}, wanted a divisor of {codes.shape[1]} codes")
     check_labels("codes", codes, 2 ** (patch * patch))
     bits = codes[..., None] // _powers(patch, codes.device) % 2
     pixels = rearrange(bits, "n (row column) (a b) -> n 1 (row a) (column b)", row=rows, a=patch, b=patch)

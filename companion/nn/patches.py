@@ -16,7 +16,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from companion.validate import check_count, check_shapes
+from companion.validate import check_count, checked
 
 Size3 = tuple[int, int, int]
 _TOKENS = "n (t h w) (channel a b c)"  # eq-sora-patches, as einops writes axes
@@ -36,16 +36,17 @@ def grid_of(size: Size3, patch: Size3) -> Size3:
     return tuple(length // step for length, step in zip(size, patch, strict=True))
 
 
+@checked
 def patchify(
     films: Float[Tensor, "batch channels frames height width"], patch: Size3
 ) -> Float[Tensor, "batch tokens features"]:
     """Films as lists of patches (eq-sora-patches)."""
-    check_shapes(films=(films, "batch channels frames height width"))
     grid_of(tuple(films.shape[2:]), patch)
     a, b, c = patch
     return rearrange(films, f"n channel (t a) (h b) (w c) -> {_TOKENS}", a=a, b=b, c=c)
 
 
+@checked
 def unpatchify(
     tokens: Float[Tensor, "batch tokens features"], patch: Size3, grid: Size3
 ) -> Float[Tensor, "batch channels frames height width"]:
@@ -54,7 +55,6 @@ def unpatchify(
     Raises:
         ValueError: tokens that do not fill the grid, or features that are not whole patches.
     """
-    check_shapes(tokens=(tokens, "batch tokens features"))
     (_, n, features), (t, h, w), (a, b, c) = tokens.shape, grid, patch
     if n != t * h * w or features % (a * b * c):
         raise ValueError(
@@ -75,6 +75,7 @@ def pad_tokens(
     if not lists:
         raise ValueError("lists: got none, wanted at least one list of tokens")
     for tokens in lists:
-        check_shapes(tokens=(tokens, f"_ {lists[0].shape[-1]}"))
+        if tokens.shape[1:] != lists[0].shape[1:]:
+            raise ValueError(f"tokens: got shape {tuple(tokens.shape)}, wanted (any, {lists[0].shape[-1]})")
     real = torch.arange(max(map(len, lists))) < torch.tensor([[len(tokens)] for tokens in lists])
     return torch.nn.utils.rnn.pad_sequence(lists, batch_first=True), real

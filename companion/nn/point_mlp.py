@@ -12,35 +12,36 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from companion.nn.positions import sin_cos
-from companion.validate import check_count, check_shapes
+from companion.validate import Count, checked
 
 
 class PointMLP(nn.Module):
     """A map of vectors, ``inputs`` → ``outputs``, by ``depth`` hidden layers of ``width`` units."""
 
-    def __init__(self, inputs: int, outputs: int, *, width: int = 128, depth: int = 2) -> None:
+    @checked
+    def __init__(self, inputs: Count, outputs: Count, *, width: Count = 128, depth: Count = 2) -> None:
         super().__init__()
-        for name, value in {"inputs": inputs, "outputs": outputs, "width": width, "depth": depth}.items():
-            check_count(name, value)
         sizes = [inputs] + [width] * depth
         layers = [part for a, b in zip(sizes, sizes[1:], strict=False) for part in (nn.Linear(a, b), nn.LeakyReLU(0.2))]
         self.layers = nn.Sequential(*layers, nn.Linear(width, outputs))
         self.inputs = inputs
 
-    def forward(self, x: Float[Tensor, "n inputs"]) -> Float[Tensor, "n outputs"]:
-        check_shapes(x=(x, f"n {self.inputs}"))
+    @checked
+    def forward(self, x: Float[Tensor, "n {self.inputs}"]) -> Float[Tensor, "n outputs"]:
         return self.layers(x)
 
 
 class TimedPointMLP(nn.Module):
     """A map of vectors that also depends on a number in about [0, 1] for each: a time, or a noise level's logarithm."""
 
-    def __init__(self, inputs: int, outputs: int, *, width: int = 128, depth: int = 2, waves: int = 3) -> None:
+    @checked
+    def __init__(
+        self, inputs: Count, outputs: Count, *, width: Count = 128, depth: Count = 2, waves: Count = 3
+    ) -> None:
         super().__init__()
-        check_count("waves", waves)
         self.register_buffer("frequencies", math.pi * 2.0 ** torch.arange(waves), persistent=False)
         self.mlp = PointMLP(inputs + 1 + 2 * waves, outputs, width=width, depth=depth)
 
+    @checked
     def forward(self, x: Float[Tensor, "n inputs"], t: Float[Tensor, "n"]) -> Float[Tensor, "n outputs"]:
-        check_shapes(x=(x, "n inputs"), t=(t, "n"))
         return self.mlp(torch.cat([x, t[:, None], *sin_cos(t, self.frequencies)], 1))

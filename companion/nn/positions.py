@@ -18,16 +18,23 @@ arXiv:2403.13298, "axial"): then ⟨R_m q, R_n k⟩ depends on the differences a
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor, nn
 
-from companion.validate import check_count, check_number
+from companion.validate import Count, Range, check_count, checked
 
 
+@checked
 def sinusoidal(
-    n: int, width: int, *, start: int = 0, base: float = 10_000.0, device: torch.device | None = None
+    n: Count,
+    width: int,
+    *,
+    start: Annotated[int, Range(0)] = 0,
+    base: float = 10_000.0,
+    device: torch.device | None = None,
 ) -> Float[Tensor, "n width"]:
     """The encodings of positions start, …, start + n - 1 (eq-sinusoidal).
 
@@ -40,16 +47,15 @@ def sinusoidal(
     Raises:
         ValueError: a size below 1, an odd width, or a base of at most 1.
     """
-    check_count("n", n)
-    check_count("start", start, low=0)
     steps = torch.arange(start, start + n, dtype=torch.float64)
     waves = torch.stack(sin_cos(steps, frequencies(_half(width), base)), dim=-1)
     return waves.flatten(1).to(device, torch.get_default_dtype())
 
 
+@checked
 def frequencies(
-    count: int,
-    base: float,
+    count: Count,
+    base: Annotated[float, Range(1, open_low=True)],
     *,
     shift: float = 0.0,
     dtype: torch.dtype = torch.float64,
@@ -60,8 +66,6 @@ def frequencies(
     Raises:
         ValueError: no frequency, a base of at most 1, or a shift that leaves nothing to divide by.
     """
-    check_count("count", count)
-    check_number("base", base, low=1, open_low=True)
     if not shift < count:
         raise ValueError(f"shift: got {shift:g}, wanted less than the {count} frequencies: it divides by the rest")
     return torch.exp(-math.log(base) * torch.arange(count, dtype=dtype, device=device) / (count - shift))

@@ -10,26 +10,29 @@ exactly 1 / P. Conventions differ between models whose weights are public: cosin
 side (here) or interleaved (`companion.nn.positions.sinusoidal`). Weights are trained for one of them.
 """
 
+from typing import Annotated
+
 import torch
 from jaxtyping import Float, Num
 from torch import Tensor
 
 from companion.nn.positions import frequencies, sin_cos
-from companion.validate import check_count, check_number, check_shapes
+from companion.validate import Range, checked
 
 
+@checked
 def timestep_embedding(
     timesteps: Num[Tensor, "n"],
-    width: int,
+    width: Annotated[int, Range(2)],
     *,
     cosine_first: bool = True,
     freq_shift: float = 0.0,
-    max_period: float = 10_000.0,
+    max_period: Annotated[float, Range(1, open_low=True)] = 10_000.0,
 ) -> Float[Tensor, "n width"]:
     """One row for each step (eq-timestep).
 
     Args:
-        timesteps: whole or fractional numbers, shape (n,).
+        timesteps: whole or fractional numbers.
         width: of a row; an odd one ends in a 0.
         cosine_first: the order of the two halves.
         freq_shift: s, less than width / 2.
@@ -38,9 +41,6 @@ def timestep_embedding(
     Raises:
         ValueError: a width below 2, or a shift that leaves nothing to divide by.
     """
-    check_shapes(timesteps=(timesteps, "n"))
-    check_count("width", width, low=2)
-    check_number("max_period", max_period, low=1, open_low=True)
     half = width // 2
     if not freq_shift < half:
         raise ValueError(

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from companion.nn.attention import MultiHeadAttention
 from companion.nn.kv_cache import KVCache
-from companion.validate import check_number
+from companion.validate import Share, checked
 
 
 class TransformerBlock(nn.Module):
@@ -34,6 +34,7 @@ class TransformerBlock(nn.Module):
         ValueError: a dropout out of range.
     """
 
+    @checked
     def __init__(
         self,
         attention: MultiHeadAttention,
@@ -41,10 +42,9 @@ class TransformerBlock(nn.Module):
         norm: Callable[[], nn.Module],
         *,
         causal: bool = True,
-        dropout: float = 0.0,
+        dropout: Share = 0.0,
     ) -> None:
         super().__init__()
-        check_number("dropout", dropout, low=0, high=1)
         self.attention_norm, self.attention = norm(), attention
         self.mlp_norm, self.mlp = norm(), mlp
         self.causal, self.dropout = causal, dropout
@@ -94,7 +94,7 @@ class CrossBlock(TransformerBlock):
         norm: Callable[[], nn.Module],
         *,
         causal: bool = True,
-        dropout: float = 0.0,
+        dropout: Share = 0.0,
     ) -> None:
         super().__init__(attention, mlp, norm, causal=causal, dropout=dropout)
         self.cross_norm, self.cross = norm(), cross

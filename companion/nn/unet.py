@@ -16,7 +16,7 @@ that format, such as those of the paper. Departures: its variants that none of t
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from jaxtyping import Float, Int, Num
@@ -26,9 +26,10 @@ from torch.nn import functional as F
 from companion.nn.published import Fields, fill, read_config, read_tensors
 from companion.nn.timestep import timestep_embedding
 from companion.nn.unet_blocks import Double, Halve, Level, Middle
-from companion.validate import check_count, check_labels, check_number, check_shapes
+from companion.validate import Count, Range, Share, check_count, check_labels, checked
 
 
+@checked
 @dataclass(frozen=True)
 class UNetConfig:
     """A U-Net's sizes.
@@ -49,26 +50,21 @@ class UNetConfig:
         freq_shift: the shift of its frequencies.
     """
 
-    in_channels: int = 1
-    out_channels: int = 1
+    in_channels: Count = 1
+    out_channels: Count = 1
     widths: tuple[int, ...] = (16, 32, 64)
     attention: tuple[bool, ...] = (False, False, True)
-    layers: int = 1
-    head_width: int | None = 16
-    groups: int = 8
-    classes: int = 0
-    dropout: float = 0.0
+    layers: Count = 1
+    head_width: Count | None = 16
+    groups: Count = 8
+    classes: Annotated[int, Range(0)] = 0
+    dropout: Share = 0.0
     eps: float = 1e-5
-    padding: int = 1
+    padding: Annotated[int, Range(0, 1)] = 1
     cosine_first: bool = True
     freq_shift: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("in_channels", "out_channels", "layers", "groups"):
-            check_count(name, getattr(self, name))
-        check_count("classes", self.classes, low=0)
-        check_count("padding", self.padding, low=0, high=1)
-        check_number("dropout", self.dropout, low=0, high=1)
         if not self.widths or len(self.attention) != len(self.widths):
             raise ValueError(
                 f"attention: got {len(self.attention)} levels, wanted one for each of {len(self.widths)} widths"
@@ -116,9 +112,10 @@ class UNet(nn.Module):
         self.conv_norm_out = nn.GroupNorm(config.groups, widths[0], config.eps)
         self.conv_out = nn.Conv2d(widths[0], config.out_channels, 3, padding=1)
 
+    @checked
     def forward(
         self,
-        sample: Float[Tensor, "batch channels height width"],
+        sample: Float[Tensor, "batch channels={self.config.in_channels} height width"],
         timestep: Num[Tensor, "#batch"] | Num[Tensor, ""] | float,
         class_labels: Int[Tensor, "batch"] | None = None,
     ) -> Float[Tensor, "batch out_channels height width"]:
@@ -167,16 +164,15 @@ class UNet(nn.Module):
         return F.silu(e)
 
     def _check(self, sample: Tensor, class_labels: Tensor | None) -> None:
-        sizes = check_shapes(sample=(sample, f"batch {self.config.in_channels} height width"))
-        step = 2 ** (len(self.config.widths) - 1)
-        if sizes["height"] % step or sizes["width"] % step:
-            got = f"{sizes['height']}×{sizes['width']}"
-            raise ValueError(f"sample: got {got} pixels, wanted multiples of {step}, to be halved and doubled again")
+        (height, width), step = sample.shape[2:], 2 ** (len(self.config.widths) - 1)
+        if height % step or width % step:
+            raise ValueError(
+                f"sample: got {height}×{width} pixels, wanted multiples of {step}, to be halved and doubled again"
+            )
         if (class_labels is None) != (self.class_embedding is None):
             words = ("None", "one for each image") if class_labels is None else ("labels", "None: there are no classes")
             raise ValueError(f"class_labels: got {words[0]}, wanted {words[1]}")
         if class_labels is not None:
-            check_shapes(class_labels=(class_labels, f"{len(sample)}"))
             check_labels("class_labels", class_labels, self.config.classes)
 
     @classmethod

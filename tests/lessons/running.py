@@ -27,14 +27,8 @@ START_SECONDS = 600  # for a kernel to start, on however busy a machine
 MEASURED = BOOK / "measured.json"
 RUNS = ROOT / "_build" / "runs.json"
 _LOCK = threading.Lock()
-# Lessons that do not compute on ``run.device`` yet; the first three only wait for flow matching to draw where its generator is.
+# Lessons that do not compute on ``run.device`` yet.
 ON_THE_CPU = {
-    "3_01_overview",
-    "3_01_overview/audio",
-    "3_03_foundations/losses",
-    "3_01_overview/memorization",
-    "3_02_history",
-    "3_02_history/eras",
     "3_04_text",
     "3_04_text/decoding",
     "3_04_text/gpt",

@@ -6,6 +6,7 @@ Vaswani et al. 2017, arXiv:1706.03762, with three departures: the norms stand be
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -16,9 +17,10 @@ from companion.nn.attention import MultiHeadAttention
 from companion.nn.kv_cache import CrossKVState, KVState
 from companion.nn.positions import Rotary, sinusoidal
 from companion.nn.transformer_block import CrossBlock, TransformerBlock
-from companion.validate import check_choice, check_count, check_labels, check_number, check_shapes
+from companion.validate import Count, Share, check_labels, checked
 
 
+@checked
 @dataclass(frozen=True)
 class AttentionConfig:
     """Sizes of an `AttentionTranslator`.
@@ -34,20 +36,14 @@ class AttentionConfig:
         dropout: share of the attention weights dropped in training.
     """
 
-    sources: int
-    targets: int
-    width: int = 64
-    heads: int = 4
-    encoders: int = 1
-    decoders: int = 1
-    positions: str = "rotary"
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("sources", "targets", "width", "heads", "encoders", "decoders"):
-            check_count(name, getattr(self, name))
-        check_number("dropout", self.dropout, low=0, high=1)
-        check_choice("positions", self.positions, ("rotary", "sinusoidal", "none"))
+    sources: Count
+    targets: Count
+    width: Count = 64
+    heads: Count = 4
+    encoders: Count = 1
+    decoders: Count = 1
+    positions: Literal["rotary", "sinusoidal", "none"] = "rotary"
+    dropout: Share = 0.0
 
 
 @dataclass(frozen=True)
@@ -67,15 +63,27 @@ class Memory:
         return Memory(self.states[rows], self.real[rows])
 
 
-def block(config: AttentionConfig, *, cross: bool) -> TransformerBlock:
-    """A block of the encoder, or with cross-attention of the decoder, which is causal."""
-    width = config.width
-    rotary = Rotary(width // config.heads) if config.positions == "rotary" else None
-    own = MultiHeadAttention(width, config.heads, dropout=config.dropout, rotary=rotary)
-    other = MultiHeadAttention(width, config.heads, dropout=config.dropout) if cross else None
-    mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
-    norm = partial(nn.LayerNorm, width)
-    return CrossBlock(own, other, mlp, norm) if cross else TransformerBlock(own, mlp, norm, causal=False)
+def encoder_block(config: AttentionConfig) -> TransformerBlock:
+    """Each place of the source looks at all of it."""
+    return TransformerBlock(
+        _self_attention(config), _mlp(config.width), partial(nn.LayerNorm, config.width), causal=False
+    )
+
+
+def decoder_block(config: AttentionConfig) -> CrossBlock:
+    """Each place of the target looks at itself and those before it, then at the source."""
+    attention = _self_attention(config)
+    cross = MultiHeadAttention(config.width, config.heads, dropout=config.dropout)
+    return CrossBlock(attention, cross, _mlp(config.width), partial(nn.LayerNorm, config.width))
+
+
+def _self_attention(config: AttentionConfig) -> MultiHeadAttention:
+    rotary = Rotary(config.width // config.heads) if config.positions == "rotary" else None
+    return MultiHeadAttention(config.width, config.heads, dropout=config.dropout, rotary=rotary)
+
+
+def _mlp(width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
 
 
 class AttentionTranslator(nn.Module):
@@ -86,14 +94,14 @@ class AttentionTranslator(nn.Module):
         self.config = config
         self.embed_source = nn.Embedding(config.sources, config.width)
         self.embed_target = nn.Embedding(config.targets, config.width)
-        self.encoder = nn.ModuleList(block(config, cross=False) for _ in range(config.encoders))
-        self.decoder = nn.ModuleList(block(config, cross=True) for _ in range(config.decoders))
+        self.encoder = nn.ModuleList(encoder_block(config) for _ in range(config.encoders))
+        self.decoder = nn.ModuleList(decoder_block(config) for _ in range(config.decoders))
         self.norm_memory, self.norm_out = nn.LayerNorm(config.width), nn.LayerNorm(config.width)
         self.head = nn.Linear(config.width, config.targets)
 
+    @checked
     def encode(self, source: Int[Tensor, "batch n"]) -> Memory:
         """Read sources, 0 where padded; padding changes nothing."""
-        check_shapes(source=(source, "batch n"))
         check_labels("source", source, self.config.sources)
         real = source != PAD
         x = self._embed(self.embed_source, source)
@@ -107,6 +115,7 @@ class AttentionTranslator(nn.Module):
         """The logits of the symbol after each of the given ones; place t sees the symbols up to t."""
         return self.decode_with_maps(memory, target, state)[0]
 
+    @checked
     def decode_with_maps(
         self,
         memory: Memory,
@@ -120,7 +129,6 @@ class AttentionTranslator(nn.Module):
             target: the symbols so far; with a state, only those that have not been seen yet.
             state: of `new_state`; it grows by the given symbols.
         """
-        check_shapes(target=(target, "batch t"))
         check_labels("target", target, self.config.targets)
         x = self._embed(self.embed_target, target, start=0 if state is None else state.length)
         maps = []

@@ -16,9 +16,10 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from companion.foundations.attention.seq2seq import PAD
 from companion.language.states import RecurrentState
-from companion.validate import check_count, check_labels, check_shapes
+from companion.validate import Count, check_labels, checked
 
 
+@checked
 @dataclass(frozen=True)
 class RecurrentConfig:
     """Sizes of a `RecurrentTranslator`.
@@ -30,14 +31,10 @@ class RecurrentConfig:
         hidden: of the recurrent state, in each direction.
     """
 
-    sources: int
-    targets: int
-    width: int = 64
-    hidden: int = 76
-
-    def __post_init__(self) -> None:
-        for name in ("sources", "targets", "width", "hidden"):
-            check_count(name, getattr(self, name))
+    sources: Count
+    targets: Count
+    width: Count = 64
+    hidden: Count = 76
 
 
 class RecurrentTranslator(nn.Module):
@@ -53,9 +50,9 @@ class RecurrentTranslator(nn.Module):
         self.writer = nn.GRU(config.width + config.hidden, config.hidden, batch_first=True)
         self.head = nn.Linear(config.hidden, config.targets)
 
+    @checked
     def encode(self, source: Int[Tensor, "batch n"]) -> Float[Tensor, "batch hidden"]:
         """Read sources, 0 where padded, into one vector each; padding changes nothing."""
-        check_shapes(source=(source, "batch n"))
         check_labels("source", source, self.config.sources)
         lengths = (source != PAD).sum(1)
         if int(lengths.min()) == 0:
@@ -68,6 +65,7 @@ class RecurrentTranslator(nn.Module):
         """The writer's state before the first symbol: it begins with what the source was squeezed into."""
         return RecurrentState(())
 
+    @checked
     def decode(
         self,
         memory: Float[Tensor, "batch hidden"],
@@ -75,7 +73,6 @@ class RecurrentTranslator(nn.Module):
         state: RecurrentState | None = None,
     ) -> Float[Tensor, "batch t targets"]:
         """The logits of the symbol after each of the given ones; with a state, ``target`` holds only the new ones."""
-        check_shapes(target=(target, "batch t"))
         check_labels("target", target, self.config.targets)
         symbols = self.embed_target(target)
         inputs = torch.cat([symbols, memory[:, None].expand(-1, target.shape[1], -1)], dim=-1)

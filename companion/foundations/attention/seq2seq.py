@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from companion.language.conditioning import Conditioned, ConditionedConfig
 from companion.language.generation import generate
-from companion.validate import check_count, check_labels, check_shapes
+from companion.validate import Count, check_labels, checked
 
 PAD = START = 0  # the first index: padding in a source, the symbol before the first one in a target
 
@@ -85,26 +85,25 @@ def next_symbol_loss(model: Translator, batch: tuple[Tensor, ...], _: torch.Gene
 
     Args:
         model: a translator.
-        batch: sources of shape (batch, n), 0 where padded, and targets of shape (batch, length), without padding.
+        batch: sources, shape (batch, n), 0 where padded, and targets, shape (batch, length), without padding.
     """
     source, target = batch
-    check_shapes(source=(source, "batch n"), target=(target, "batch length"))
     logits = model.decode(model.encode(source), shifted(target))
     return F.cross_entropy(logits.flatten(0, 1), target.flatten())
 
 
+@checked
 def shifted(target: Int[Tensor, "batch length"]) -> Int[Tensor, "batch length"]:
     """What the decoder sees when it predicts the target: the start symbol, then the target without its last symbol."""
     return F.pad(target[:, :-1], (1, 0), value=START)
 
 
-def greedy(model: nn.Module, source: Int[Tensor, "batch n"], length: int) -> Int[Tensor, "batch length"]:
+@checked
+def greedy(model: nn.Module, source: Int[Tensor, "batch n"], length: Count) -> Int[Tensor, "batch length"]:
     """The most probable next symbol, ``length`` times; the model's mode is left as it was and no graph is kept.
 
     With its source given, a translator is a language model of the target, so this is `companion.language.generation`.
     """
-    check_count("length", length)
-    check_shapes(source=(source, "batch n"))
     writer = Conditioned(model, source, ConditionedConfig(model.config.targets, context=length))
     start = torch.full((len(source), 1), START, device=source.device)
     return generate(writer, start, length)[:, 1:]

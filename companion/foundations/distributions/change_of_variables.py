@@ -21,6 +21,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from companion.foundations.distributions.monte_carlo import Distribution
+from companion.training.random import rand
 from companion.validate import (
     Count,
     Finite,
@@ -113,7 +114,7 @@ def dequantise(grey: Shaped[Tensor, "n d"], generator: torch.Generator) -> Float
         ValueError: values that are not whole numbers from 0 to 255 (for images in [-1, 1] use `to_display` first).
     """
     levels = _levels(grey)
-    u = torch.rand(levels.shape, generator=generator)
+    u = rand(levels.shape, generator, like=levels)
     # In float32 a u close to 1 would round 255 + u up to 256; keep x inside the cell of its grey level.
     return torch.minimum(levels + u, torch.nextafter(levels + 1, levels))
 

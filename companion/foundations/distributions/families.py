@@ -18,6 +18,7 @@ knows how to fit itself to data.
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -25,35 +26,30 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from companion.training.random import bernoulli, multinomial, randn
-from companion.validate import check_count, check_float, check_labels, check_number, check_shapes
+from companion.validate import Count, Finite, NonNegative, Positive, Range, check_labels, checked
 
 LOG_2PI = math.log(2 * math.pi)
 
 
+@checked
 @dataclass(frozen=True)
 class DiagonalGaussian:
     """Independent Gaussians, one for each dimension.
 
     Attributes:
-        mean: shape (d).
-        var: the variances (not standard deviations, not logarithms), all above 0, shape (d).
+        mean: of each dimension.
+        var: the variances (not standard deviations, not logarithms), all above 0.
     """
 
-    mean: Float[Tensor, "d"]
-    var: Float[Tensor, "d"]
+    mean: Finite[Tensor, "d"]
+    var: Annotated[Float[Tensor, "d"], Range(0, open_low=True)]
 
-    def __post_init__(self) -> None:
-        check_shapes(mean=(self.mean, "d"), var=(self.var, "d"))
-        check_float(mean=self.mean, var=self.var)
-        _positive("var", self.var)
-
-    def log_prob(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
-        check_shapes(x=(x, "n d"), mean=(self.mean, "d"))
-        check_float(x=x)
+    @checked
+    def log_prob(self, x: Finite[Tensor, "n d={len(self.mean)}"]) -> Float[Tensor, "n"]:
         return -0.5 * ((x - self.mean) ** 2 / self.var + self.var.log() + LOG_2PI).sum(1)
 
-    def sample(self, n: int, generator: torch.Generator) -> Float[Tensor, "n d"]:
-        check_count("n", n)
+    @checked
+    def sample(self, n: Count, generator: torch.Generator) -> Float[Tensor, "n d"]:
         noise = randn((n, len(self.mean)), generator, like=self.mean)
         return self.mean + self.var.sqrt() * noise
 
@@ -67,11 +63,12 @@ class DiagonalGaussian:
         return 0.5 * (ratio + (self.mean - q.mean) ** 2 / q.var - 1 - ratio.log()).sum()
 
     @classmethod
+    @checked
     def fit(
-        cls, x: Float[Tensor, "n d"], weights: Float[Tensor, "n"] | None = None, *, floor: float = 1e-6
+        cls, x: Finite[Tensor, "n d"], weights: Finite[Tensor, "n"] | None = None, *, floor: Positive = 1e-6
     ) -> "DiagonalGaussian":
         """Maximum likelihood under var >= floor; ``weights`` say how much each example counts (equally if not given)."""
-        w = _weights(x, weights, floor)
+        w = _shares(x, weights)
         mean = w @ x
         return cls(mean, (w @ (x - mean) ** 2).clamp(min=floor))
 
@@ -80,21 +77,20 @@ class DiagonalGaussian:
         return self.fit(x, weights, floor=floor)
 
 
+@checked
 @dataclass(frozen=True)
 class FullGaussian:
     """A Gaussian whose dimensions may depend on one another.
 
     Attributes:
-        mean: shape (d).
-        cov: the covariance, symmetric and positive definite, shape (d, d).
+        mean: of each dimension.
+        cov: the covariance, symmetric and positive definite.
     """
 
-    mean: Float[Tensor, "d"]
-    cov: Float[Tensor, "d d"]
+    mean: Finite[Tensor, "d"]
+    cov: Finite[Tensor, "d d"]
 
     def __post_init__(self) -> None:
-        check_shapes(mean=(self.mean, "d"), cov=(self.cov, "d d"))
-        check_float(mean=self.mean, cov=self.cov)
         if not torch.allclose(self.cov, self.cov.T, rtol=1e-4, atol=1e-6 * float(self.cov.abs().max())):
             raise ValueError("cov: got a matrix that is not symmetric, wanted a covariance; use (cov + cov.T) / 2")
         self.scale  # noqa: B018  raises if there is none
@@ -109,14 +105,13 @@ class FullGaussian:
             )
         return factor
 
-    def log_prob(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
-        check_shapes(x=(x, "n d"), mean=(self.mean, "d"))
-        check_float(x=x)
+    @checked
+    def log_prob(self, x: Finite[Tensor, "n d={len(self.mean)}"]) -> Float[Tensor, "n"]:
         white = torch.linalg.solve_triangular(self.scale, (x - self.mean).T, upper=False)
         return -0.5 * ((white**2).sum(0) + self._log_det() + len(self.mean) * LOG_2PI)
 
-    def sample(self, n: int, generator: torch.Generator) -> Float[Tensor, "n d"]:
-        check_count("n", n)
+    @checked
+    def sample(self, n: Count, generator: torch.Generator) -> Float[Tensor, "n d"]:
         noise = randn((n, len(self.mean)), generator, like=self.mean)
         return self.mean + noise @ self.scale.T
 
@@ -132,11 +127,12 @@ class FullGaussian:
         return 0.5 * ((white**2).sum() + (shift**2).sum() - len(self.mean) + log_ratio)
 
     @classmethod
+    @checked
     def fit(
-        cls, x: Float[Tensor, "n d"], weights: Float[Tensor, "n"] | None = None, *, floor: float = 1e-6
+        cls, x: Finite[Tensor, "n d"], weights: Finite[Tensor, "n"] | None = None, *, floor: Positive = 1e-6
     ) -> "FullGaussian":
         """Maximum likelihood among covariances with no eigenvalue below ``floor``: smaller ones are raised to it."""
-        w = _weights(x, weights, floor)
+        w = _shares(x, weights)
         mean = w @ x
         centred = x - mean
         values, vectors = torch.linalg.eigh(centred.T @ (w[:, None] * centred))
@@ -150,28 +146,25 @@ class FullGaussian:
         return 2 * self.scale.diagonal().log().sum()
 
 
+@checked
 @dataclass(frozen=True)
 class Bernoulli:
     """Independent coins: x_i = 1 with probability sigmoid(logits_i).
 
     Attributes:
-        logits: the log-odds, shape (d).
+        logits: the log-odds.
     """
 
-    logits: Float[Tensor, "d"]
+    logits: Finite[Tensor, "d"]
 
-    def __post_init__(self) -> None:
-        check_shapes(logits=(self.logits, "d"))
-        check_float(logits=self.logits)
-
-    def log_prob(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
+    @checked
+    def log_prob(self, x: Float[Tensor, "n d={len(self.logits)}"]) -> Float[Tensor, "n"]:
         """The log-probability; only 0 and 1 have one, so a grey value is an error."""
-        check_shapes(x=(x, "n d"), logits=(self.logits, "d"))
         _binary(x)
         return x @ self.logits - F.softplus(self.logits).sum()
 
-    def sample(self, n: int, generator: torch.Generator) -> Float[Tensor, "n d"]:
-        check_count("n", n)
+    @checked
+    def sample(self, n: Count, generator: torch.Generator) -> Float[Tensor, "n d"]:
         chance = self.logits.sigmoid().expand(n, -1)
         return bernoulli(chance, generator)
 
@@ -185,12 +178,16 @@ class Bernoulli:
         return (expected - F.softplus(self.logits) + F.softplus(q.logits)).sum()
 
     @classmethod
+    @checked
     def fit(
-        cls, x: Float[Tensor, "n d"], weights: Float[Tensor, "n"] | None = None, *, floor: float = 1e-3
+        cls,
+        x: Finite[Tensor, "n d"],
+        weights: Finite[Tensor, "n"] | None = None,
+        *,
+        floor: Annotated[float, Range(0, 0.5, open_low=True)] = 1e-3,
     ) -> "Bernoulli":
         """Maximum likelihood, the share of ones, kept between ``floor`` and 1 - ``floor``."""
-        check_number("floor", floor, low=0, high=0.5, open_low=True)
-        w = _weights(x, weights, floor)
+        w = _shares(x, weights)
         _binary(x)
         chance = (w @ x).clamp(floor, 1 - floor)
         return cls(chance.logit())
@@ -199,27 +196,24 @@ class Bernoulli:
         return self.fit(x, weights, floor=floor)
 
 
+@checked
 @dataclass(frozen=True)
 class Categorical:
     """Independent dice, each of c sides: x_i = j with probability softmax(logits_i)_j.
 
     Attributes:
-        logits: shape (d, c); a constant added to a row changes nothing.
+        logits: a row for each die; a constant added to a row changes nothing.
     """
 
-    logits: Float[Tensor, "d c"]
+    logits: Finite[Tensor, "d c"]
 
-    def __post_init__(self) -> None:
-        check_shapes(logits=(self.logits, "d c"))
-        check_float(logits=self.logits)
-
-    def log_prob(self, x: Int[Tensor, "n d"]) -> Float[Tensor, "n"]:
-        check_shapes(x=(x, "n d"), logits=(self.logits, "d c"))
+    @checked
+    def log_prob(self, x: Int[Tensor, "n d={len(self.logits)}"]) -> Float[Tensor, "n"]:
         check_labels("x", x, self.logits.shape[1])
         return self.logits.log_softmax(1).gather(1, x.T.long()).sum(0)
 
-    def sample(self, n: int, generator: torch.Generator) -> Int[Tensor, "n d"]:
-        check_count("n", n)
+    @checked
+    def sample(self, n: Count, generator: torch.Generator) -> Int[Tensor, "n d"]:
         return multinomial(self.logits.softmax(1), n, generator, replacement=True).T
 
     def entropy(self) -> Float[Tensor, ""]:
@@ -231,26 +225,19 @@ class Categorical:
         return (self.logits.softmax(1) * (self.logits.log_softmax(1) - q.logits.log_softmax(1))).sum()
 
     @classmethod
-    def fit(cls, x: Int[Tensor, "n d"], classes: int, *, pseudo_count: float = 1.0) -> "Categorical":
+    @checked
+    def fit(cls, x: Int[Tensor, "n d"], classes: Count, *, pseudo_count: NonNegative = 1.0) -> "Categorical":
         """The share of each side, after each has been seen ``pseudo_count`` times in advance; 0 is maximum likelihood.
 
         Raises:
             ValueError: also where ``pseudo_count`` is 0 and a side was never seen: its logit would be minus infinity.
         """
-        check_shapes(x=(x, "n d"))
-        check_count("classes", classes)
         check_labels("x", x, classes)
-        check_number("pseudo_count", pseudo_count, low=0)
         counts = torch.full((x.shape[1], classes), float(pseudo_count), device=x.device)
         counts.scatter_add_(1, x.T.long(), counts.new_ones(x.shape[1], len(x)))
         if (counts == 0).any():
             raise ValueError("pseudo_count: got 0 with sides never seen in x, wanted a number above 0")
         return cls(counts.log())
-
-
-def _positive(name: str, value: Tensor) -> None:
-    if not (value > 0).all():
-        raise ValueError(f"{name}: got values down to {value.min():g}, wanted all above 0")
 
 
 def _binary(x: Tensor) -> None:
@@ -268,15 +255,10 @@ def _same_kind(p: object, q: object, field: str) -> None:
         raise ValueError(f"kl: got sizes {sizes[0]} and {sizes[1]}, wanted the same")
 
 
-def _weights(x: Tensor, weights: Tensor | None, floor: float) -> Tensor:
-    """Weights that sum to 1, after the checks that all the fits share."""
-    check_shapes(x=(x, "n d"))
-    check_float(x=x)
-    check_number("floor", floor, low=0, open_low=True)
+def _shares(x: Tensor, weights: Tensor | None) -> Tensor:
+    """How much each example counts: weights that sum to 1."""
     if weights is None:
         return x.new_full((len(x),), 1 / len(x))
-    check_shapes(x=(x, "n d"), weights=(weights, "n"))
-    check_float(weights=weights)
     if (weights < 0).any() or weights.sum() <= 0:
         raise ValueError(
             f"weights: got values from {weights.min():g}, sum {weights.sum():g}, wanted none below 0, some above"

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from companion.training.random import multinomial
+from companion.training.random import multinomial, randint
 from companion.validate import (
     Count,
     Finite,
@@ -140,7 +140,7 @@ def k_means(
     (Arthur & Vassilvitskii, 2007).
     """
     check_count("k", k, high=len(x))
-    centres = x[torch.randint(len(x), (1,), generator=generator)]
+    centres = x[randint(len(x), (1,), generator, like=x)]
     while len(centres) < k:
         far = torch.cdist(x, centres).amin(1) ** 2
         chance = far if far.sum() > 0 else torch.ones_like(far)

@@ -21,83 +21,80 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from companion.foundations.distributions.families import LOG_2PI
 from companion.foundations.pca import fit_pca
 from companion.training.random import randn
-from companion.validate import check_count, check_float, check_number, check_shapes
+from companion.validate import Count, Finite, Positive, check_count, checked
 
 
+@checked
 @dataclass(frozen=True)
 class PPCA:
     """x = W z + mean + noise, with z ~ N(0, I) and noise ~ N(0, sigma2 I) (``eq-ppca-model``).
 
     Attributes:
-        W: shape (data, latent).
-        mean: shape (data).
+        W: a column for each latent.
+        mean: of x.
         sigma2: the noise's variance in each direction, above 0.
     """
 
-    W: Float[Tensor, "data latent"]
-    mean: Float[Tensor, "data"]
-    sigma2: float
-
-    def __post_init__(self) -> None:
-        check_shapes(W=(self.W, "data latent"), mean=(self.mean, "data"))
-        check_float(W=self.W, mean=self.mean)
-        check_number("sigma2", self.sigma2, low=0, open_low=True)
+    W: Finite[Tensor, "data latent"]
+    mean: Finite[Tensor, "data"]
+    sigma2: Positive
 
     @property
     def covariance(self) -> Float[Tensor, "data data"]:
         """C = W W^T + sigma2 I."""
         return self.W @ self.W.T + self.sigma2 * torch.eye(len(self.mean), dtype=self.W.dtype, device=self.W.device)
 
-    def log_prob(self, x: Float[Tensor, "n data"]) -> Float[Tensor, "n"]:
+    @checked
+    def log_prob(self, x: Finite[Tensor, "n data={len(self.mean)}"]) -> Float[Tensor, "n"]:
         """log p(x), exactly, in nats (``eq-ppca-marginal``)."""
-        self._check(x)
         factor = torch.linalg.cholesky(self.covariance)
         white = torch.linalg.solve_triangular(factor, (x - self.mean).T, upper=False)
         log_det = 2 * factor.diagonal().log().sum()
-        return -0.5 * (len(self.mean) * math.log(2 * math.pi) + log_det + (white**2).sum(0))
+        return -0.5 * (len(self.mean) * LOG_2PI + log_det + (white**2).sum(0))
 
-    def posterior(self, x: Float[Tensor, "n data"]) -> tuple[Float[Tensor, "n latent"], Float[Tensor, "latent latent"]]:
+    @checked
+    def posterior(
+        self, x: Finite[Tensor, "n data={len(self.mean)}"]
+    ) -> tuple[Float[Tensor, "n latent"], Float[Tensor, "latent latent"]]:
         """The mean of z for each x, and the covariance of z, which is the same for every x (``eq-ppca-posterior``)."""
-        self._check(x)
         identity = torch.eye(self.W.shape[1], dtype=self.W.dtype, device=self.W.device)
         M_inverse = torch.linalg.inv(self.W.T @ self.W + self.sigma2 * identity)
         return (x - self.mean) @ self.W @ M_inverse, self.sigma2 * M_inverse
 
+    @checked
     def elbo(
-        self, x: Float[Tensor, "n data"], mean: Float[Tensor, "n latent"], covariance: Float[Tensor, "latent latent"]
+        self,
+        x: Finite[Tensor, "n data={len(self.mean)}"],
+        mean: Float[Tensor, "n latent={self.W.shape[1]}"],
+        covariance: Float[Tensor, "latent={self.W.shape[1]} latent={self.W.shape[1]}"],
     ) -> Float[Tensor, "n"]:
         """The evidence lower bound with q(z | x) = N(mean, covariance), its expectation taken exactly.
 
         It equals ``log_prob(x)`` - KL(q || posterior), so no choice of q lifts it above the likelihood.
         """
-        self._check(x)
-        check_shapes(x=(x, "n _"), mean=(mean, f"n {self.W.shape[1]}"))
-        check_shapes(covariance=(covariance, " ".join([str(self.W.shape[1])] * 2)))
         data, latent = self.W.shape
         error = ((x - self.mean - mean @ self.W.T) ** 2).sum(1) + (self.W @ covariance * self.W).sum()
-        reconstruction = -0.5 * (data * math.log(2 * math.pi * self.sigma2) + error / self.sigma2)
+        reconstruction = -0.5 * (data * (LOG_2PI + math.log(self.sigma2)) + error / self.sigma2)
         kl = 0.5 * ((mean**2).sum(1) + covariance.trace() - latent - torch.logdet(covariance))
         return reconstruction - kl
 
-    def sample(self, n: int, generator: torch.Generator) -> Float[Tensor, "n data"]:
+    @checked
+    def sample(self, n: Count, generator: torch.Generator) -> Float[Tensor, "n data"]:
         """n draws of x: noise included."""
-        check_count("n", n)
         data, latent = self.W.shape
         draw = randn((n, latent + data), generator, like=self.W)
         return draw[:, :latent] @ self.W.T + self.mean + math.sqrt(self.sigma2) * draw[:, latent:]
 
-    def _check(self, x: Tensor) -> None:
-        check_shapes(x=(x, f"n {len(self.mean)}"))
-        check_float(x=x)
 
-
-def fit_ppca(x: Float[Tensor, "n data"], latent: int, *, sigma2: float | None = None) -> PPCA:
+@checked
+def fit_ppca(x: Finite[Tensor, "n data"], latent: int, *, sigma2: Positive | None = None) -> PPCA:
     """The maximum-likelihood model with ``latent`` dimensions (``eq-ppca-solution``).
 
     Args:
-        x: shape (n, data); float64 is advised.
+        x: the examples; float64 is advised.
         latent: at least 1, less than ``data``, and at most n.
         sigma2: the noise's variance if it is given and not to be learned; directions with less variance get no latent.
 
@@ -112,26 +109,24 @@ def fit_ppca(x: Float[Tensor, "n data"], latent: int, *, sigma2: float | None = 
             raise ValueError(
                 f"x: got no variance outside {latent} dimensions, wanted some: use a smaller latent or give sigma2"
             )
-    check_number("sigma2", sigma2, low=0, open_low=True)
     lengths = (pca.eigenvalues[:latent] - sigma2).clamp(min=0).sqrt()
     return PPCA(pca.axes[:, :latent] * lengths, pca.mean, sigma2)
 
 
-def best_log_likelihood(eigenvalues: Float[Tensor, "data"], latent: int) -> float:
+@checked
+def best_log_likelihood(eigenvalues: Finite[Tensor, "data"], latent: int) -> float:
     """The highest mean log-likelihood with ``latent`` dimensions, from the eigenvalues (``eq-ppca-likelihood``)."""
-    data = check_shapes(eigenvalues=(eigenvalues, "data"))["data"]
-    check_float(eigenvalues=eigenvalues)
+    data = len(eigenvalues)
     check_count("latent", latent, high=data - 1)
     ordered = eigenvalues.sort(descending=True).values
     sigma2 = ordered[latent:].mean()
     if not (ordered[:latent] > 0).all() or sigma2 <= 0:
         raise ValueError("eigenvalues: got variances that are not positive, wanted positive ones")
     log_det = ordered[:latent].log().sum() + (data - latent) * sigma2.log()
-    return float(-0.5 * (data * math.log(2 * math.pi) + log_det + data))
+    return float(-0.5 * (data * LOG_2PI + log_det + data))
 
 
-def latent_nats(eigenvalues: Float[Tensor, "latent"], sigma2: float) -> Float[Tensor, "latent"]:
+@checked
+def latent_nats(eigenvalues: Finite[Tensor, "latent"], sigma2: Positive) -> Float[Tensor, "latent"]:
     """The mean KL of each latent of the best linear VAE with noise sigma2, in nats (``eq-water-filling``)."""
-    check_float(eigenvalues=eigenvalues)
-    check_number("sigma2", sigma2, low=0, open_low=True)
     return 0.5 * (eigenvalues.clamp(min=sigma2) / sigma2).log()

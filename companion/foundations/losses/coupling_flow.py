@@ -10,13 +10,13 @@ Departures: no masks, no batch normalisation; one half conditions the other, and
 kept in (-3, 3) by a tanh.
 """
 
-import math
 from typing import Annotated
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from companion.foundations.distributions.families import LOG_2PI
 from companion.nn.point_mlp import PointMLP
 from companion.validate import Count, Range, checked
 
@@ -67,7 +67,7 @@ class CouplingFlow(nn.Module):
     def log_prob(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
         """The exact log-density in nats (eq-flow-likelihood)."""
         z, log_det = self(x)
-        return log_det - z.square().sum(1) / 2 - self.dims / 2 * math.log(2 * math.pi)
+        return log_det - z.square().sum(1) / 2 - self.dims / 2 * LOG_2PI
 
     @torch.no_grad()
     @checked

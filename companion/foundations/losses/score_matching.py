@@ -28,7 +28,6 @@ from companion.validate import (
     Finite,
     Positive,
     Range,
-    check_shapes,
     checked,
 )
 
@@ -68,7 +67,8 @@ def score_matching_loss(
     """
     noise = randn(x.shape, generator, like=x)
     predicted = score(x + sigma[:, None] * noise, sigma)
-    check_shapes(predicted=(predicted, f"{x.shape[0]} {x.shape[1]}"))
+    if predicted.shape != x.shape:
+        raise ValueError(f"predicted: got shape {tuple(predicted.shape)}, wanted {tuple(x.shape)}")
     return (sigma[:, None] * predicted + noise).square().sum(1).mean()
 
 

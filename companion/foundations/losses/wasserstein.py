@@ -20,18 +20,18 @@ from torch import Tensor, nn
 
 from companion.foundations.gan import Scores, input_gradient, scores
 from companion.training.random import rand
-from companion.validate import check_float, check_number, check_shapes
+from companion.validate import Finite, NonNegative, checked
 
 
+@checked
 def critic_gap(real_scores: Scores, fake_scores: Float[Tensor, "m"]) -> Float[Tensor, ""]:
     """E f(real) - E f(fake): what the critic maximises; W1 itself for the best critic of slope 1 (eq-wasserstein-dual)."""
-    check_shapes(real_scores=(real_scores, "n"), fake_scores=(fake_scores, "m"))
     return real_scores.mean() - fake_scores.mean()
 
 
+@checked
 def wasserstein_loss(fake_scores: Scores) -> Float[Tensor, ""]:
     """-E f(fake): the part of the gap that G can move."""
-    check_shapes(fake_scores=(fake_scores, "n"))
     return -fake_scores.mean()
 
 
@@ -51,32 +51,29 @@ def gradient_penalty(critic: nn.Module, x: Float[Tensor, "n ..."]) -> Scores:
     return (torch.linalg.vector_norm(input_gradient(critic, x), dim=1) - 1).square()
 
 
+@checked
 @dataclass(frozen=True)
 class WassersteinCritic:
     """The critic's loss as the loop takes it: minus the gap, plus ``weight`` times the penalty."""
 
-    weight: float = 10.0
-
-    def __post_init__(self) -> None:
-        check_number("weight", self.weight, low=0)
+    weight: NonNegative = 10.0
 
     def __call__(self, critic: nn.Module, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:
         penalty = gradient_penalty(critic, between(real, fake, generator)).mean()
         return self.weight * penalty - critic_gap(scores(critic, real), scores(critic, fake))
 
 
-def wasserstein_1d(x: Float[Tensor, "n"], y: Float[Tensor, "m"]) -> Float[Tensor, ""]:
+@checked
+def wasserstein_1d(x: Finite[Tensor, "n"], y: Finite[Tensor, "m"]) -> Float[Tensor, ""]:
     """W1 of two samples of numbers, by sorting: the area between their distribution functions (eq-wasserstein-1d).
 
     Args:
-        x: one sample, shape (n).
-        y: the other, shape (m); the sizes may differ.
+        x: one sample.
+        y: the other; the sizes may differ.
 
     Returns:
         The distance in the units of the samples.
     """
-    check_shapes(x=(x, "n"), y=(y, "m"))
-    check_float(x=x, y=y)
     places = torch.cat([x, y]).sort().values
     below = [
         torch.searchsorted(sample.sort().values, places[:-1].contiguous(), right=True).to(places) / len(sample)

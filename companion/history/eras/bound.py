@@ -23,7 +23,7 @@ from companion.diffusion.ddpm import posterior
 from companion.diffusion.paths import VariancePreserving, q_sample
 from companion.diffusion.prediction import Denoiser
 from companion.training.random import randn
-from companion.validate import check_number, check_shapes
+from companion.validate import Positive, checked
 
 WIDTHS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 
@@ -47,9 +47,9 @@ class BinaryBound:
         return self.prior + self.steps + self.last
 
 
-def last_step_nats(mean: Float[Tensor, "n ..."], x0: Float[Tensor, "n ..."], width: float) -> Float[Tensor, "n"]:
+@checked
+def last_step_nats(mean: Float[Tensor, "n ..."], x0: Float[Tensor, "n ..."], width: Positive) -> Float[Tensor, "n"]:
     """-log P(x_0 | x_1) of pixels -1 and 1: the mass of a Gaussian on the pixel's side of 0 (eq-eras-mass)."""
-    check_number("width", width, low=0, open_low=True)
     if mean.shape != x0.shape or not (x0.abs() == 1).all():
         raise ValueError(
             f"x0: got shape {tuple(x0.shape)} up to {float(x0.abs().max()):g}, wanted {tuple(mean.shape)} of -1 and 1"
@@ -74,20 +74,20 @@ def fit_width(
 
 
 @torch.no_grad()
+@checked
 def binary_bound(
     denoiser: Denoiser,
     schedule: VariancePreserving,
-    x0: Float[Tensor, "n ..."],
+    x0: Float[Tensor, "n channels height width"],
     generator: torch.Generator,
     *,
-    width: float,
+    width: Positive,
 ) -> BinaryBound:
     """The bound on -log P(x_0) for images of -1 and 1, with one draw for each step (eq-eras-bound).
 
     Args:
         width: of the last step's Gaussian, from `fit_width`.
     """
-    check_shapes(x0=(x0, "n channels height width"))
     terms = bound_terms(denoiser, schedule, x0, generator, variance="small")
     last = last_step_nats(_last_mean(denoiser, schedule, x0, generator), x0, width)
     return BinaryBound(prior=terms[-1], steps=terms[1:-1].sum(0), last=last)

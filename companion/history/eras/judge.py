@@ -13,6 +13,7 @@ All images, real ones too, pass through `companion.history.eras.digits.harden` a
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Float, Int
@@ -22,7 +23,7 @@ from companion.history.eras.digits import enlarge, harden
 from companion.metrics.digit_judge import CLASSES, judge_features, opinion
 from companion.metrics.frechet import frechet_distance, frechet_floor
 from companion.metrics.nearest import CopyingTest, copying_test, nearest
-from companion.validate import check_count, check_shapes
+from companion.validate import Range, check_count, checked
 
 SURE = 0.9
 
@@ -48,16 +49,19 @@ class Reference:
     samples: int
 
 
+@checked
 def reference(
-    train: Float[Tensor, "m 1 14 14"], held_out: Float[Tensor, "k 1 14 14"], samples: int, generator: torch.Generator
+    train: Float[Tensor, "m 1 14 14"],
+    held_out: Float[Tensor, "k 1 14 14"],
+    samples: Annotated[int, Range(2)],
+    generator: torch.Generator,
 ) -> Reference:
     """Prepare what every era is compared with; ``samples`` is at most the number of held-out digits."""
-    check_shapes(train=(train, "m 1 14 14"), held_out=(held_out, "k 1 14 14"))
-    check_count("samples", samples, low=2, high=len(held_out))
+    check_count("samples", samples, high=len(held_out))
     check_count("held_out", len(held_out), high=len(train))
     features = judge_features(enlarge(train))
     floor = frechet_floor(judge_features(enlarge(held_out)), features, samples, generator)
-    twins = train[torch.randperm(len(train), generator=generator)[: len(held_out)]]
+    twins = train[torch.randperm(len(train), generator=generator)[: len(held_out)].to(train.device)]
     return Reference(train, held_out, twins, features, floor, samples)
 
 
@@ -67,7 +71,7 @@ class Report:
 
     Attributes:
         confident: the share of samples that are a digit beyond doubt.
-        counts: samples read as each digit, among those, shape (10).
+        counts: samples read as each digit, among those.
         fid: Fréchet distance of features.
         copying: the test for copying.
         nearest: the median number of pixels in which a sample differs from its nearest training image.
@@ -93,6 +97,7 @@ class Report:
         return float(torch.special.entr(self.counts.double() / total).sum().exp())
 
 
+@checked
 def report(samples: Float[Tensor, "n 1 14 14"], real: Reference, generator: torch.Generator) -> Report:
     """Judge samples; shades of grey are decided for ink or paper first.
 
@@ -104,7 +109,6 @@ def report(samples: Float[Tensor, "n 1 14 14"], real: Reference, generator: torc
     Raises:
         ValueError: another number of samples: the floor would not be theirs.
     """
-    check_shapes(samples=(samples, "n 1 14 14"))
     if len(samples) != real.samples:
         raise ValueError(f"samples: got {len(samples)}, wanted {real.samples}, for which the floor was measured")
     hard = harden(samples)

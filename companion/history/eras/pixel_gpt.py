@@ -27,13 +27,14 @@ from companion.nn.llama_block import llama_block
 from companion.nn.norms import RMSNorm
 from companion.nn.patch_codes import from_patch_codes, to_patch_codes
 from companion.nn.positions import Rotary
-from companion.validate import check_count
+from companion.validate import Count, checked
 
 PATCH = 2
 LETTERS = 2 ** (PATCH * PATCH)
 BEGIN = LETTERS
 
 
+@checked
 @dataclass(frozen=True)
 class PixelGPTConfig:
     """Sizes of a `PixelGPT`.
@@ -46,15 +47,13 @@ class PixelGPTConfig:
         hidden: of each gated MLP.
     """
 
-    rows: int = 7
-    width: int = 48
-    layers: int = 3
-    heads: int = 4
-    hidden: int = 128
+    rows: Count = 7
+    width: Count = 48
+    layers: Count = 3
+    heads: Count = 4
+    hidden: Count = 128
 
     def __post_init__(self) -> None:
-        for name in ("rows", "width", "layers", "heads", "hidden"):
-            check_count(name, getattr(self, name))
         if self.width % (2 * self.heads):
             raise ValueError(f"width: got {self.width}, wanted a multiple of 2 × {self.heads} heads")
 
@@ -124,9 +123,9 @@ class PixelGPT(nn.Module):
             raise ValueError(f"images: got {letters.shape[1]} letters each, wanted {self.config.rows**2}")
         return token_log_probs(self, torch.cat([letters.new_full((len(letters), 1), BEGIN), letters], 1)).sum(1)
 
-    def sample(self, n: int, generator: torch.Generator) -> Float[Tensor, "n 1 height width"]:
+    @checked
+    def sample(self, n: Count, generator: torch.Generator) -> Float[Tensor, "n 1 height width"]:
         """Write n images, letter by letter, each drawn from the softmax (`companion.language.generation`)."""
-        check_count("n", n)
         begin = torch.full((n, 1), BEGIN, device=self.out.weight.device)
         written = generate(self, begin, self.config.rows**2, generator=generator)[:, 1:]
         return from_patch_codes(written, self.config.rows, PATCH)

@@ -43,8 +43,8 @@ from companion.history.eras.pixel_gpt import PixelGPT, PixelGPTConfig, pixel_gpt
 from companion.metrics.flops import count_flops
 from companion.nn.timestep import timestep_embedding
 from companion.training import TrainConfig, train
-from companion.training.random import randn
-from companion.validate import check_count, check_number, check_shapes
+from companion.training.random import randint, randn
+from companion.validate import Count, check_number, checked
 
 Images = Float[Tensor, "n 1 14 14"]
 GAN_LATENT = 32
@@ -80,13 +80,13 @@ class Era:
         return self.step_flops * self.steps
 
 
-def steps_for(budget: float, step_flops: int) -> int:
+@checked
+def steps_for(budget: float, step_flops: Count) -> int:
     """How many whole updates a budget of operations allows (eq-eras-steps).
 
     Raises:
         ValueError: it is less than one takes.
     """
-    check_count("step_flops", step_flops)
     check_number("budget", budget, low=step_flops)
     return int(budget // step_flops)
 
@@ -102,10 +102,11 @@ def _fit(
     return result.model, batch_size, step_flops, steps, result.seconds
 
 
+@checked
 def train_vae(images: Images, budget: float, seed: int) -> Era:
     """2013: bits to 8 numbers and back, by the bound on the likelihood (`companion.foundations.elbo`)."""
     torch.manual_seed(seed)
-    net = mlp_vae(PIXELS, 8, BernoulliLikelihood(), (300, 300))
+    net = mlp_vae(PIXELS, 8, BernoulliLikelihood(), (300, 300)).to(images.device)
     net, *cost = _fit(net, elbo_loss, as_bits(images), budget, batch_size=128, lr=2e-3, ema=0.998, seed=seed)
     return Era("VAE", 2013, net, lambda n, generator: from_bits(net.sample(n, generator)), *cost)
 
@@ -128,15 +129,16 @@ def gan_players() -> tuple[nn.Module, nn.Module]:
     return G, D
 
 
+@checked
 def train_gan_era(images: Images, budget: float, seed: int) -> Era:
     """2014: a generator against a discriminator (`companion.foundations.gan`), with the R1 penalty of 2018."""
     torch.manual_seed(seed)
-    G, D = gan_players()
+    G, D = (player.to(images.device) for player in gan_players())
     critic, batch = StandardCritic(gamma=0.5), 64
 
     def a_round() -> None:
         g, d, generator = copy.deepcopy(G), copy.deepcopy(D), torch.Generator().manual_seed(0)
-        z = torch.randn(batch, GAN_LATENT, generator=generator)
+        z = randn((batch, GAN_LATENT), generator, images)
         critic_backward(g, d, images[:batch], z, critic, generator)
         generator_backward(g, d, z, non_saturating_loss)
 
@@ -149,15 +151,16 @@ def train_gan_era(images: Images, budget: float, seed: int) -> Era:
 
     @torch.no_grad()
     def sample(n: int, generator: torch.Generator) -> Images:
-        return G(torch.randn(n, GAN_LATENT, generator=generator))
+        return G(randn((n, GAN_LATENT), generator, next(G.parameters())))
 
     return Era("GAN", 2014, G, sample, batch, step_flops, steps, time.perf_counter() - started)
 
 
+@checked
 def train_gpt(images: Images, budget: float, seed: int) -> Era:
     """2018: the image as a text of 49 letters (`companion.history.eras.pixel_gpt`)."""
     torch.manual_seed(seed)
-    net = PixelGPT(PixelGPTConfig())
+    net = PixelGPT(PixelGPTConfig()).to(images.device)
     net, *cost = _fit(net, pixel_gpt_loss, images, budget, batch_size=16, lr=4e-3, ema=0.995, seed=seed)
     return Era("GPT", 2018, net, net.sample, *cost)
 
@@ -209,19 +212,19 @@ def bit_loss(net: BitNet, batch: tuple[Tensor, ...], generator: torch.Generator)
     return F.binary_cross_entropy_with_logits(logits, (x0 + 1) / 2)
 
 
+@checked
 def train_diffusion(images: Images, budget: float, seed: int) -> Era:
     """2020: a network that predicts what is under the noise, and a hundred steps back (`companion.diffusion.ddpm`)."""
     torch.manual_seed(seed)
-    net = BitNet()
+    net = BitNet().to(images.device)
     net, *cost = _fit(net, bit_loss, images, budget, batch_size=64, lr=2e-3, ema=0.995, seed=seed)
 
     def sample(n: int, generator: torch.Generator) -> Images:
-        noise = torch.randn(n, 1, SIDE, SIDE, generator=generator)
+        noise = randn((n, 1, SIDE, SIDE), generator, net.last.weight)
         return ancestral_sample(bit_denoiser(net), SCHEDULE, noise, generator)
 
     return Era("Diffusion", 2020, net, sample, *cost)
 
 
 def _draw(images: Tensor) -> Callable[[int, torch.Generator], tuple[Tensor]]:
-    check_shapes(images=(images, f"n 1 {SIDE} {SIDE}"))
-    return lambda n, generator: (images[torch.randint(len(images), (n,), generator=generator)],)
+    return lambda n, generator: (images[randint(len(images), (n,), generator, images)],)

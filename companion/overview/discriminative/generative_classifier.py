@@ -12,7 +12,6 @@ Source: Friedman, "Regularized Discriminant Analysis", Journal of the American S
 the identity is scaled by the pooled variance for every class, and the mix does not weigh the classes by their size.
 """
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,6 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from companion.foundations.distributions.families import LOG_2PI
 from companion.training.random import randn
 from companion.validate import (
     Count,
@@ -64,7 +64,7 @@ class GaussianClassifier:
             factor = self.cholesky[c % len(self.cholesky)]
             white = torch.linalg.solve_triangular(factor, (x - mean).T, upper=False)
             log_det = 2 * factor.diagonal().log().sum()
-            parts.append(log_prior - 0.5 * (white.square().sum(0) + log_det + dims * math.log(2 * math.pi)))
+            parts.append(log_prior - 0.5 * (white.square().sum(0) + log_det + dims * LOG_2PI))
         return torch.stack(parts, dim=1)
 
     def log_prob(self, x: Float[Tensor, "n dims"]) -> Float[Tensor, "n"]:

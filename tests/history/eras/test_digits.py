@@ -56,7 +56,10 @@ def test_bad_input():
     grey = torch.zeros(2, 1, 14, 14)
     for call, pattern in [
         (lambda: shrink(torch.zeros(2, 1, 14, 14)), "images: got shape"),
-        (lambda: shrink(torch.full((2, 1, 28, 28), 255.0)), "images: got values up to 255"),
+        (
+            lambda: shrink(torch.full((2, 1, 28, 28), 255.0)),
+            "images: got values from 255 to 255, wanted numbers from -1 up to 1",
+        ),
         (lambda: as_bits(grey), "images: got shades of grey"),
         (lambda: from_bits(torch.zeros(2, 100)), "bits: got shape"),
         (lambda: enlarge(torch.zeros(2, 1, 28, 28)), "images: got shape"),
