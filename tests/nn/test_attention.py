@@ -383,6 +383,14 @@ def test_a_cache_keeps_no_graph_I27() -> None:
         layer(torch.randn(B, N, 12), causal=True, cache=cache)
 
 
+def test_what_is_forbidden_gets_nothing_however_low_the_other_scores_are() -> None:
+    """A large negative number in place of minus infinity would lose against scores that are lower still."""
+    q, k = torch.tensor([[200.0]]), torch.tensor([[-100.0], [1.0]])
+    mask = torch.tensor([[True, False]])
+    out, weights = attention(q, k, torch.tensor([[3.0], [5.0]]), mask)
+    assert out.tolist() == [[3.0]] and weights.tolist() == [[1.0, 0.0]]
+
+
 # ------------------------------------------------------------------------------------------------ bad input
 
 

@@ -117,7 +117,7 @@ def report(samples: Float[Tensor, "n 1 14 14"], real: Reference, generator: torc
     distance = nearest(hard, real.train).distance[:, 0]
     return Report(
         confident=float(sure.float().mean()),
-        counts=torch.bincount(chances.argmax(1)[sure], minlength=CLASSES),
+        counts=torch.bincount(chances.argmax(1)[sure], minlength=CLASSES).cpu(),
         fid=frechet_distance(judge_features(enlarge(hard)), real.features),
         copying=copying_test(hard, real.twins, real.held_out, generator),
         nearest=float((distance.square() / 4).median()),  # a pixel that differs adds 2² to the squared distance
