@@ -11,7 +11,7 @@ space follows the latent diffusion of Rombach et al., arXiv:2112.10752; theirs i
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -22,6 +22,7 @@ from companion.diffusion.losses import DenoisingLoss
 from companion.diffusion.paths import RectifiedFlow
 from companion.diffusion.prediction import as_denoiser
 from companion.foundations.pca import PCA, fit_pca
+from companion.training.random import randn
 from companion.validate import Count, Finite, check_count, check_labels, checked
 
 FLOW = RectifiedFlow()
@@ -51,6 +52,11 @@ class Components:
     def mean(self) -> Float[Tensor, "mels frames"]:
         """The mean spectrogram."""
         return self.pca.mean.view(self.shape)
+
+    def to(self, device: torch.device | str) -> "Components":
+        """The same components on another device."""
+        pca = PCA(*(part.to(device) for part in (self.pca.mean, self.pca.eigenvalues, self.pca.axes)))
+        return replace(self, pca=pca)
 
     @checked
     def encode(self, bands: Float[Tensor, "n mels={self.shape[0]} frames={self.shape[1]}"]) -> Float[Tensor, "n k"]:

@@ -28,6 +28,7 @@ _PACKED = {
     aten._pack_padded_sequence_backward.default,
     aten._pad_packed_sequence.default,
 }
+_RECURRENT = {aten.gru.data, aten.lstm.data}  # in inference mode they arrive whole, with a packed sequence's lengths
 # Of these, CUDA takes CPU tensors as indices, but not as values.
 _INDEXED = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default}
 # CUDA joins no tensor of the CPU to others, whatever its size.
@@ -126,7 +127,7 @@ def _refuse_mixed(func, args: tuple, leaves: list) -> None:
     checked = leaves
     if func in _INDEXED and isinstance(args[0], PretendTensor):
         checked = [args[0], *tree_flatten(args[2:])[0]]
-    if func in _PACKED:
+    if func in _PACKED or func in _RECURRENT:
         checked = [args[0]]
     foreign = [x for x in checked if isinstance(x, torch.Tensor) and not isinstance(x, PretendTensor)]
     foreign = [x for x in foreign if x.ndim or func in _JOINS]
