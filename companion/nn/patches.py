@@ -76,5 +76,6 @@ def pad_tokens(
         raise ValueError("lists: got none, wanted at least one list of tokens")
     for tokens in lists:
         check_shapes(tokens=(tokens, f"_ {lists[0].shape[-1]}"))
-    real = torch.arange(max(map(len, lists))) < torch.tensor([[len(tokens)] for tokens in lists])
-    return torch.nn.utils.rnn.pad_sequence(lists, batch_first=True), real
+    table = torch.nn.utils.rnn.pad_sequence(lists, batch_first=True)
+    real = torch.arange(table.shape[1]) < torch.tensor([[len(tokens)] for tokens in lists])
+    return table, real.to(table.device)

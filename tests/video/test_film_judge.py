@@ -59,10 +59,10 @@ class TestTruth:
         film = torch.full((1, 1, 1, 20, 24), -1.0)
         film[..., 3:17, 5:19] = 1.0
         middle = torch.tensor([[[9.5, 11.5]]])
-        seen = windows(film, middle)
+        seen = digit_crops(film, middle)
         assert torch.equal(seen[..., 1:-1, 1:-1], torch.ones(1, 1, 26, 26))
-        assert torch.equal(windows(film, middle + 40), torch.full((1, 1, 28, 28), -1.0))
-        edge = windows(film, middle + torch.tensor([7.0, 0.0]))  # half of it above, the ground below
+        assert torch.equal(digit_crops(film, middle + 40), torch.full((1, 1, 28, 28), -1.0))
+        edge = digit_crops(film, middle + torch.tensor([7.0, 0.0]))  # half of it above, the ground below
         assert torch.equal(edge[0, 0, 1:13, 1:-1], torch.ones(12, 26)) and edge[0, 0, 16:].max() == -1
 
     def test_windows_follow_the_digit(self):
