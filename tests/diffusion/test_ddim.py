@@ -24,10 +24,6 @@ from tests.conftest import gen, rejects
 from tests.oracles import PATHS, Spy, known_data
 
 
-def gen(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def made_up(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
     """A network whose output depends on the point and the time of each example."""
     return torch.tanh(x + t.to(x).reshape(-1, *[1] * (x.ndim - 1)))
