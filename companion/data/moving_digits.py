@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from companion.data.digits import DIGIT_NAMES, digits
 from companion.data.sets import DataSet
+from companion.training.random import rand, randint
 from companion.validate import Count, Positive, Range, check_count, checked
 
 DIRECTIONS = ("left", "right", "up", "down")
@@ -83,8 +84,9 @@ class FilmMaker:
     labels: Int[Tensor, "n"]
     speed: float
 
+    @checked
     def draw(
-        self, n: int, generator: torch.Generator, *, frames: int = 8, height: int = 16, width: int = 16
+        self, n: Count, generator: torch.Generator, *, frames: Count = 8, height: int = 16, width: int = 16
     ) -> FilmSet:
         """``n`` new films: which digit, where it starts and where to are drawn evenly.
 
@@ -93,17 +95,15 @@ class FilmMaker:
         Raises:
             ValueError: a count below 1, or a canvas that is smaller than the digits.
         """
-        for name, value in (("n", n), ("frames", frames)):
-            check_count(name, value)
         for name, value in (("height", height), ("width", width)):
             check_count(name, value, low=self.sprites.shape[-1])
-        which = torch.randint(len(self.labels), (n,), generator=generator)
-        directions = torch.randint(4, (n,), generator=generator)
+        which = randint(len(self.labels), (n,), generator, self.labels)
+        directions = randint(4, (n,), generator, self.labels)
         velocity = _UNIT[directions] * self.speed
         room = (torch.tensor([height, width]) - self.ink[which]).float()
         ahead = velocity.abs() * math.ceil((frames - 1) / 2)
         span = (room - ahead).clamp(min=0)  # how far from the near wall the start may be
-        start = (torch.rand(n, 2, generator=generator) * (span + 1)).floor().minimum(span)
+        start = (rand((n, 2), generator, self.sprites) * (span + 1)).floor().minimum(span)
         start = torch.where(velocity < 0, room - start, start)
         corners, velocities, bounces = bounce(start, velocity, room, frames)
         labels = self.labels[which]
@@ -163,7 +163,7 @@ def bounce(
     """
     if (start < 0).any() or (start > room).any():
         raise ValueError(f"start: got {start.min():g} to {start.max():g}, wanted all from 0 to the room")
-    time = torch.arange(-1, frames)[None, :, None]
+    time = torch.arange(-1, frames, device=start.device)[None, :, None]
     room = room[:, None].clamp(min=1e-6)
     straight = start[:, None] + velocity[:, None] * time
     position = room - (room - straight.remainder(2 * room)).abs()
@@ -182,11 +182,11 @@ def render(
     sprites: Float[Tensor, "n size size"], corners: Float[Tensor, "n frames 2"], height: int, width: int
 ) -> Float[Tensor, "n 1 frames height width"]:
     """Draw each sprite with its upper left corner at each position; ink in [0, 1] becomes [-1, 1]."""
-    inside = torch.arange(sprites.shape[-1])
+    inside = torch.arange(sprites.shape[-1], device=corners.device)
 
     def weights(corner: Tensor, length: int) -> Tensor:  # (n, frames, length, size): a hat around each sprite row
         place = corner[..., None] + inside
-        return (1 - (torch.arange(length)[:, None] - place[..., None, :]).abs()).clamp(min=0)
+        return (1 - (torch.arange(length, device=corner.device)[:, None] - place[..., None, :]).abs()).clamp(min=0)
 
     rows, columns = weights(corners[..., 0], height), weights(corners[..., 1], width)
     ink = rows @ sprites[:, None] @ columns.transpose(-2, -1)

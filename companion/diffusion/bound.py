@@ -12,26 +12,26 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion.diffusion.ddpm import posterior
-from companion.diffusion.paths import VariancePreserving, for_each, q_sample
+from companion.diffusion.paths import Variance, VariancePreserving, for_each, q_sample
 from companion.diffusion.prediction import Denoiser
 from companion.training.random import randn
-from companion.validate import check_float
+from companion.validate import Finite, checked
 
 
 @torch.no_grad()
+@checked
 def bound_terms(
     denoiser: Denoiser,
     path: VariancePreserving,
-    x0: Float[Tensor, "n ..."],
+    x0: Finite[Tensor, "n ..."],
     generator: torch.Generator,
     *,
-    variance: str = "large",
+    variance: Variance = "large",
 ) -> Float[Tensor, "terms n"]:
     """Each term of the bound on -log p(x_0), in nats an example (eq-ddpm-bound): rows L_0, …, L_{T-1}, then L_T.
 
     One draw of x_t for each. With the "small" variance, which is 0 at t = 0, L_0 borrows the variance of t = 1.
     """
-    check_float(x0=x0)
     table = path.reverse_variance(variance).clone()
     if variance == "small":
         table[0] = table[min(1, path.steps - 1)] or path.beta[0]

@@ -22,9 +22,10 @@ from torch import Tensor
 from companion.diffusion.paths import Path, Time, Times, check_towards_data, for_each, time_pairs
 from companion.diffusion.prediction import Denoiser, Prediction
 from companion.training.random import randn
-from companion.validate import check_float, check_number
+from companion.validate import Finite, Share, checked
 
 
+@checked
 def ddim_step(
     path: Path,
     prediction: Prediction,
@@ -32,7 +33,7 @@ def ddim_step(
     s: Time | Shaped[Tensor, "n"],
     noise: Float[Tensor, "n ..."] | None = None,
     *,
-    eta: float = 0.0,
+    eta: Share = 0.0,
 ) -> Float[Tensor, "n ..."]:
     """x_s from what is thought to be in x_t (eq-ddim-step).
 
@@ -45,7 +46,6 @@ def ddim_step(
     x0, eps = prediction.x0, prediction.eps
     t, s = for_each(t, x0), for_each(s, x0)
     check_towards_data(path, t, s)
-    check_number("eta", eta, low=0, high=1)
     alpha_s, sigma_s = path.alpha_sigma(s, x0)
     if eta == 0:
         return alpha_s * x0 + sigma_s * eps
@@ -57,14 +57,15 @@ def ddim_step(
 
 
 @torch.no_grad()
+@checked
 def ddim_sample(
     denoiser: Denoiser,
     path: Path,
-    x: Float[Tensor, "n ..."],
+    x: Finite[Tensor, "n ..."],
     times: Times,
     generator: torch.Generator | None = None,
     *,
-    eta: float = 0.0,
+    eta: Share = 0.0,
 ) -> Float[Tensor, "n ..."]:
     """From ``x``, noise at the first time, to the last time, usually the data; one call of the denoiser a step.
 
@@ -73,7 +74,6 @@ def ddim_sample(
             for each example, shape (n, times).
         generator: of the fresh noise; needed where ``eta`` is above 0.
     """
-    check_float(x=x)
     if eta > 0 and generator is None:
         raise ValueError(f"generator: got None with eta = {eta:g}, wanted a torch.Generator")
     for t, s in time_pairs(path, times, x):

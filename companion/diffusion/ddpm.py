@@ -17,37 +17,37 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from companion.diffusion.paths import VariancePreserving, check_alike, for_each
+from companion.diffusion.paths import Variance, VariancePreserving, for_each
 from companion.diffusion.prediction import Denoiser, Prediction
 from companion.training.random import randn
-from companion.validate import check_float
+from companion.validate import Finite, checked
 
 
+@checked
 def posterior(
-    path: VariancePreserving, x0: Float[Tensor, "n ..."], x_t: Float[Tensor, "n ..."], t: Int[Tensor, "n"]
-) -> tuple[Float[Tensor, "n ..."], Float[Tensor, "n ..."]]:
+    path: VariancePreserving, x0: Float[Tensor, "n *axes"], x_t: Float[Tensor, "n *axes"], t: Int[Tensor, "n"]
+) -> tuple[Float[Tensor, "n *axes"], Float[Tensor, "n ..."]]:
     """Mean and variance of x_{t-1}, given x_t and x_0 (eq-ddpm-posterior); the variance has one value for each example."""
-    check_alike(x0=x0, x_t=x_t)
     beta, before, bar = path.beta, path.alpha_bar_before, path.alpha_bar
     of_x0 = path.at(before.sqrt() * beta / (1 - bar), t, x0)
     of_x_t = path.at((1 - beta).sqrt() * (1 - before) / (1 - bar), t, x0)
     return of_x0 * x0 + of_x_t * x_t, path.at(path.posterior_variance, t, x0)
 
 
+@checked
 def reverse_step(
     path: VariancePreserving,
-    x_t: Float[Tensor, "n ..."],
+    x_t: Float[Tensor, "n *axes"],
     prediction: Prediction,
     t: int,
-    noise: Float[Tensor, "n ..."],
+    noise: Float[Tensor, "n *axes"],
     *,
-    variance: str = "small",
-) -> Float[Tensor, "n ..."]:
+    variance: Variance = "small",
+) -> Float[Tensor, "n *axes"]:
     """x_{t-1} from x_t and what is thought to be in it (eq-ddpm-reverse).
 
     Args:
         noise: a standard normal draw; not used at t = 0.
-        variance: ``"small"`` or ``"large"``.
     """
     steps = for_each(t, x_t)
     mean, _ = posterior(path, prediction.x0, x_t, steps)
@@ -57,16 +57,16 @@ def reverse_step(
 
 
 @torch.no_grad()
+@checked
 def ancestral_sample(
     denoiser: Denoiser,
     path: VariancePreserving,
-    x: Float[Tensor, "n ..."],
+    x: Finite[Tensor, "n ..."],
     generator: torch.Generator,
     *,
-    variance: str = "small",
+    variance: Variance = "small",
 ) -> Float[Tensor, "n ..."]:
     """From noise ``x`` at step T - 1 back to data, one step after another."""
-    check_float(x=x)
     for t in reversed(range(path.steps)):
         prediction = denoiser(x, for_each(t, x))
         x = reverse_step(path, x, prediction, t, randn(x.shape, generator, x), variance=variance)

@@ -25,28 +25,29 @@ from torch import Tensor
 
 from companion.diffusion.ddim import ddim_sample
 from companion.diffusion.paths import Path, VariancePreserving, check_towards_data, q_sample
-from companion.diffusion.prediction import Denoiser, Net, to_prediction
+from companion.diffusion.prediction import Denoiser, Kind, Net, to_prediction
 from companion.diffusion.times import timesteps
 from companion.training.random import randint, randn
-from companion.validate import check_count
+from companion.validate import Count, check_count, checked
 
 
+@checked
 def answer_for(
     path: Path,
-    x_t: Float[Tensor, "n ..."],
-    x_s: Float[Tensor, "n ..."],
+    x_t: Float[Tensor, "n *axes"],
+    x_s: Float[Tensor, "n *axes"],
     t: Shaped[Tensor, "n"],
     s: Shaped[Tensor, "n"],
-) -> Float[Tensor, "n ..."]:
+) -> Float[Tensor, "n *axes"]:
     """The data that must be predicted to come from x_t to x_s in one DDIM step (eq-realtime-distil)."""
     check_towards_data(path, t, s)
     (alpha_t, sigma_t), (alpha_s, sigma_s) = path.alpha_sigma(t, x_t), path.alpha_sigma(s, x_t)
     return (x_s - sigma_s / sigma_t * x_t) / (alpha_s - sigma_s / sigma_t * alpha_t)
 
 
-def teacher_timesteps(total: int, teacher_steps: int, student_steps: int) -> Int[Tensor, "student_steps k_plus_1"]:
+@checked
+def teacher_timesteps(total: int, teacher_steps: int, student_steps: Count) -> Int[Tensor, "student_steps k_plus_1"]:
     """For each student step, the k + 1 timesteps at which the teacher's k steps begin and end; the last of all is -1."""
-    check_count("student_steps", student_steps)
     check_count("teacher_steps", teacher_steps, low=student_steps, high=total)
     if teacher_steps % student_steps:
         raise ValueError(f"teacher_steps: got {teacher_steps}, wanted a multiple of the student's {student_steps}")
@@ -54,6 +55,7 @@ def teacher_timesteps(total: int, teacher_steps: int, student_steps: int) -> Int
     return torch.tensor([*timesteps(total, teacher_steps), -1]).unfold(0, k + 1, k).clone()
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class DistillationLoss:
     """A loss for `companion.training.train`: ``loss(student, (x0, *condition), generator)`` (eq-realtime-distil).
@@ -68,7 +70,7 @@ class DistillationLoss:
     path: VariancePreserving
     teacher: Callable[..., Denoiser]
     rows: Int[Tensor, "student_steps k_plus_1"]
-    kind: str = "v"
+    kind: Kind = "v"
 
     def __call__(self, student: Net, batch: Sequence[Tensor], generator: torch.Generator) -> Float[Tensor, ""]:
         x0, *condition = batch

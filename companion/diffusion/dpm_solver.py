@@ -21,17 +21,18 @@ from torch import Tensor
 from companion.diffusion.ddim import ddim_step
 from companion.diffusion.paths import Path, Time, Times, check_towards_data, for_each, log_ratio, time_pairs
 from companion.diffusion.prediction import Denoiser, to_prediction
-from companion.validate import check_float
+from companion.validate import Finite, checked
 
 
+@checked
 def half_way(
     path: Path,
-    now: Float[Tensor, "n ..."],
-    before: Float[Tensor, "n ..."],
+    now: Float[Tensor, "n *axes"],
+    before: Float[Tensor, "n *axes"],
     t_before: Time | Shaped[Tensor, "n"],
     t: Time | Shaped[Tensor, "n"],
     s: Time | Shaped[Tensor, "n"],
-) -> Float[Tensor, "n ..."]:
+) -> Float[Tensor, "n *axes"]:
     """The data half-way from t to s, on the line through their predictions at ``t_before`` and t (eq-realtime-line)."""
     t_before, t, s = (for_each(time, now) for time in (t_before, t, s))
     check_towards_data(path, t_before, t)
@@ -41,9 +42,9 @@ def half_way(
 
 
 @torch.no_grad()
-def dpm_sample(denoiser: Denoiser, path: Path, x: Float[Tensor, "n ..."], times: Times) -> Float[Tensor, "n ..."]:
+@checked
+def dpm_sample(denoiser: Denoiser, path: Path, x: Finite[Tensor, "n ..."], times: Times) -> Float[Tensor, "n ..."]:
     """From noise at the first time to data (eq-realtime-dpm); ``times`` as for `companion.diffusion.ddim.ddim_sample`."""
-    check_float(x=x)
     before: tuple[Tensor, Tensor] | None = None
     for t, s in time_pairs(path, times, x):
         prediction = denoiser(x, t)

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from companion.diffusion.paths import Path, Time, for_each
 from companion.diffusion.prediction import Denoiser, Prediction
-from companion.validate import check_number, check_shapes
+from companion.validate import Positive, checked
 
 
-def gaussian_denoiser(path: Path, std: float, mean: float | Tensor = 0.0) -> Denoiser:
+@checked
+def gaussian_denoiser(path: Path, std: Positive, mean: float | Tensor = 0.0) -> Denoiser:
     """The best denoiser of data that are N(mean, std²) (eq-gaussian-denoiser); ``mean`` may have an example's shape."""
-    check_number("std", std, low=0, open_low=True)
 
     def denoiser(x_t: Tensor, t: Tensor) -> Prediction:
         alpha, sigma = path.alpha_sigma(t, x_t)
@@ -31,19 +31,19 @@ def gaussian_denoiser(path: Path, std: float, mean: float | Tensor = 0.0) -> Den
     return denoiser
 
 
-def gaussian_factor(path: Path, std: float, t: Time, s: Time) -> float:
+@checked
+def gaussian_factor(path: Path, std: Positive, t: Time, s: Time) -> float:
     """By what the exact path from time t to s multiplies data that are N(0, std²) (eq-realtime-gaussian)."""
-    check_number("std", std, low=0, open_low=True)
     one = torch.ones(1, dtype=torch.float64)
     (alpha_t, sigma_t), (alpha_s, sigma_s) = (path.alpha_sigma(for_each(time, one), one) for time in (t, s))
     return float(((alpha_s**2 * std**2 + sigma_s**2) / (alpha_t**2 * std**2 + sigma_t**2)).sqrt())
 
 
+@checked
 def velocity_from_score(
     x: Float[Tensor, "n d"], t: Float[Tensor, "n"], score: Float[Tensor, "n d"]
 ) -> Float[Tensor, "n d"]:
     """The velocity on a straight path from the score of p_t at the same points, for t above 0 (eq-velocity-score)."""
-    check_shapes(x=(x, "n d"), t=(t, "n"), score=(score, "n d"))
     if not (t > 0).all():
         raise ValueError(f"t: got {float(t.min()):g} as the least time, wanted all above 0")
     return (x + (1 - t[:, None]) * score) / t[:, None]

@@ -28,21 +28,17 @@ from torch import Tensor
 
 from companion.diffusion.prediction import Net
 from companion.training.random import rand
-from companion.validate import check_number
+from companion.validate import NonNegative, Share, check_number, checked
 
 Condition = None | Tensor | tuple[Tensor, ...] | dict[str, Tensor]
 Null = None | int | float | Tensor | tuple | dict[str, int | float | Tensor]
 
 
+@checked
 def guide(
-    without: Float[Tensor, "n ..."], with_condition: Float[Tensor, "n ..."], scale: float
-) -> Float[Tensor, "n ..."]:
+    without: Float[Tensor, "n *axes"], with_condition: Float[Tensor, "n *axes"], scale: NonNegative
+) -> Float[Tensor, "n *axes"]:
     """``without`` + scale · (``with_condition`` - ``without``) (eq-cfg)."""
-    check_number("scale", scale, low=0)
-    if without.shape != with_condition.shape:
-        raise ValueError(
-            f"without: got shape {tuple(without.shape)}, wanted that with a condition, {tuple(with_condition.shape)}"
-        )
     return without + scale * (with_condition - without)
 
 
@@ -55,15 +51,16 @@ def rescale_guidance(
     return share * ratio * guided + (1 - share) * guided
 
 
+@checked
 def guided(
     net: Net,
     condition: Condition,
-    scale: float,
+    scale: NonNegative,
     *,
     null: Null = None,
     negative: Null = None,
     interval: tuple[float, float] | None = None,
-    rescale: float = 0.0,
+    rescale: Share = 0.0,
 ) -> Net:
     """A network with a condition as a function of x_t and t alone, guided; it predicts what the network does.
 
@@ -80,8 +77,6 @@ def guided(
     Raises:
         ValueError: another form of ``null`` than of ``condition``; guidance without a condition or a null one.
     """
-    check_number("scale", scale, low=0)
-    check_number("rescale", rescale, low=0, high=1)
     away = null if negative is None else negative
     if scale != 1 and (condition is None or away is None):
         raise ValueError(
@@ -109,12 +104,12 @@ def guided(
     return output
 
 
-def drop_condition(condition: Condition, null: Null, share: float, generator: torch.Generator) -> Condition:
+@checked
+def drop_condition(condition: Condition, null: Null, share: Share, generator: torch.Generator) -> Condition:
     """Replace each example's condition by the null one with probability ``share``, all of its parts together."""
-    check_number("share", share, low=0, high=1)
     parts = condition.values() if isinstance(condition, dict) else condition
     first = condition if isinstance(condition, Tensor) else next(iter(parts))
-    gone = rand((len(first),), generator, torch.empty(0, device=first.device)) < share
+    gone = rand((len(first),), generator, device=first.device) < share
 
     def drop(nothing: Tensor, part: Tensor) -> Tensor:
         return torch.where(gone.view(-1, *[1] * (part.ndim - 1)), nothing, part)

@@ -21,13 +21,13 @@ from torch import Tensor
 from companion.diffusion.ddim import ddim_step
 from companion.diffusion.paths import Path, Times, time_pairs
 from companion.diffusion.prediction import Denoiser
-from companion.validate import check_float
+from companion.validate import Finite, checked
 
 
 @torch.no_grad()
-def heun_sample(denoiser: Denoiser, path: Path, x: Float[Tensor, "n ..."], times: Times) -> Float[Tensor, "n ..."]:
+@checked
+def heun_sample(denoiser: Denoiser, path: Path, x: Finite[Tensor, "n ..."], times: Times) -> Float[Tensor, "n ..."]:
     """From noise at the first time to data (eq-heun); ``times`` as for `companion.diffusion.ddim.ddim_sample`."""
-    check_float(x=x)
     for t, s in time_pairs(path, times, x):
         here = denoiser(x, t)
         trial = ddim_step(path, here, t, s)

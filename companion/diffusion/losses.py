@@ -22,12 +22,13 @@ from torch import Tensor
 
 from companion.diffusion.guidance import Null, drop_condition
 from companion.diffusion.paths import Path, q_sample
-from companion.diffusion.prediction import KINDS, Net, target, to_prediction
+from companion.diffusion.prediction import Kind, Net, target, to_prediction
 from companion.diffusion.times import TimeLaw
 from companion.training.random import randn
-from companion.validate import check_choice, check_number
+from companion.validate import Share, checked
 
 
+@checked
 @dataclass(frozen=True)
 class DenoisingLoss:
     """A loss for `companion.training.train`: ``loss(model, (x0, *condition), generator)``.
@@ -42,16 +43,13 @@ class DenoisingLoss:
     """
 
     path: Path
-    kind: str = "epsilon"
-    space: str | None = None
+    kind: Kind = "epsilon"
+    space: Kind | None = None
     times: TimeLaw | None = None
-    drop: float = 0.0
+    drop: Share = 0.0
     null: Null = None
 
     def __post_init__(self) -> None:
-        check_choice("kind", self.kind, KINDS)
-        check_choice("space", self.space or self.kind, KINDS)
-        check_number("drop", self.drop, low=0, high=1)
         if self.drop and self.null is None:
             raise ValueError(f"null: got None with drop = {self.drop:g}, wanted what stands for no condition")
 
@@ -64,9 +62,13 @@ class DenoisingLoss:
             condition = drop_condition(tuple(condition), null, self.drop, generator)
         x_t = q_sample(self.path, x0, t, noise)
         output = model(x_t, t, *condition)
-        if output.shape != x0.shape:
-            raise ValueError(f"model: got an output of shape {tuple(output.shape)}, wanted {tuple(x0.shape)}")
         if self.space not in (None, self.kind):
             found = to_prediction(self.path, self.kind, x_t, t, output)
             output = target(self.path, self.space, found.x0, found.eps, t)
-        return (output - target(self.path, self.space or self.kind, x0, noise, t)).square().mean()
+        return squared_error(target(self.path, self.space or self.kind, x0, noise, t), output)
+
+
+@checked
+def squared_error(wanted: Float[Tensor, "n *axes"], output: Float[Tensor, "n *axes"]) -> Float[Tensor, ""]:
+    """A mean over examples and numbers; shapes that differ are refused, not broadcast."""
+    return (output - wanted).square().mean()

@@ -20,16 +20,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from companion.diffusion.times import LogNormal, Uniform, UniformSteps, karras_sigmas, timesteps
-from companion.validate import check_choice, check_count, check_float, check_number, check_shapes
+from companion.validate import Count, Finite, Positive, Range, check_number, check_shapes, checked
 
-VARIANCES = ("small", "large")
+Variance = Literal["small", "large"]
 # A number of steps, spread by the path; the times themselves, noise first; or a row of times for each example, (n, times).
 Time = int | float
 Times = int | Sequence[Time] | Tensor
@@ -55,6 +55,7 @@ class Path(Protocol):
         """Times for training, if a loss has no law of its own."""
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class VariancePreserving:
     """A noise schedule. Tables are float64 and stay on the CPU; what leaves has the type of the tensor that it is for.
@@ -62,15 +63,13 @@ class VariancePreserving:
     Two schedules are equal if their numbers are.
 
     Attributes:
-        beta: the variance that step t adds, shape (T,), between 0 and 1.
+        beta: the variance that step t adds, between 0 and 1.
     """
 
-    beta: Float[Tensor, "T"]
+    beta: Finite[Tensor, "T"]
     data = -1
 
     def __post_init__(self) -> None:
-        check_shapes(beta=(self.beta, "T"))
-        check_float(beta=self.beta)
         if not ((self.beta > 0) & (self.beta < 1)).all():
             low, high = float(self.beta.min()), float(self.beta.max())
             raise ValueError(f"beta: got values from {low:g} to {high:g}, wanted all between 0 and 1")
@@ -101,10 +100,10 @@ class VariancePreserving:
         """The variance of q(x_{t-1} | x_t, x_0): 0 at t = 0, where x_{t-1} is x_0 itself."""
         return self.beta * (1 - self.alpha_bar_before) / (1 - self.alpha_bar)
 
-    def reverse_variance(self, choice: str) -> Float[Tensor, "T"]:
+    @checked
+    def reverse_variance(self, variance: Variance) -> Float[Tensor, "T"]:
         """The variance of a step back: `posterior_variance` ("small") or `beta` ("large")."""
-        check_choice("variance", choice, VARIANCES)
-        return self.posterior_variance if choice == "small" else self.beta
+        return self.posterior_variance if variance == "small" else self.beta
 
     def at(self, table: Float[Tensor, "entries"], t: Int[Tensor, "n"], like: Tensor) -> Tensor:
         """The table's entries at the steps ``t``, shaped to multiply ``like``; a table of T + 1 entries ends with step -1's."""
@@ -132,22 +131,22 @@ class VariancePreserving:
         return UniformSteps(self.steps)(n, generator, like)
 
 
-def linear_schedule(steps: int) -> VariancePreserving:
+@checked
+def linear_schedule(steps: Annotated[int, Range(2)]) -> VariancePreserving:
     """Ho et al.'s: beta rises in a straight line, at T = 1000 from 0.0001 to 0.02.
 
     With fewer steps each is larger in proportion (and at most 0.999), so that the sum stays and the end is noise for every T.
     """
-    check_count("steps", steps, low=2)
     scale = 1000 / steps
     return VariancePreserving(torch.linspace(scale * 1e-4, scale * 0.02, steps, dtype=torch.float64).clamp(max=0.999))
 
 
-def cosine_schedule(steps: int) -> VariancePreserving:
+@checked
+def cosine_schedule(steps: Count) -> VariancePreserving:
     """Nichol & Dhariwal's, arXiv:2102.09672: :math:`\\bar\\alpha` falls as cos², beta is at most 0.999.
 
     Their offset of 0.008 keeps the first steps from being too small to matter.
     """
-    check_count("steps", steps)
     share = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
     level = torch.cos((share + 0.008) / 1.008 * math.pi / 2).square()
     return VariancePreserving((1 - level[1:] / level[:-1]).clamp(max=0.999))
@@ -163,14 +162,15 @@ class RectifiedFlow:
         t = _float_times(t, like, high=1.0)
         return t.to(like.dtype), (1 - t).to(like.dtype)
 
-    def times(self, steps: int) -> list[float]:
-        check_count("steps", steps)
+    @checked
+    def times(self, steps: Count) -> list[float]:
         return [i / steps for i in range(steps + 1)]
 
     def random_times(self, n: int, generator: torch.Generator, like: Tensor) -> Float[Tensor, "n"]:
         return Uniform()(n, generator, like)
 
 
+@checked
 @dataclass(frozen=True)
 class VarianceExploding:
     """Noise is added to data that stay as they are; t is the noise's standard deviation.
@@ -182,12 +182,11 @@ class VarianceExploding:
         high: its first.
     """
 
-    low: float = 0.002
+    low: Positive = 0.002
     high: float = 80.0
     data = 0.0
 
     def __post_init__(self) -> None:
-        check_number("low", self.low, low=0, open_low=True)
         check_number("high", self.high, low=self.low, open_low=True)
 
     def alpha_sigma(self, t: Float[Tensor, "n"], like: Tensor) -> tuple[Tensor, Tensor]:
@@ -201,11 +200,11 @@ class VarianceExploding:
         return LogNormal()(n, generator, like)
 
 
+@checked
 def q_sample(
-    path: Path, x0: Float[Tensor, "n ..."], t: Shaped[Tensor, "n"], noise: Float[Tensor, "n ..."]
-) -> Float[Tensor, "n ..."]:
+    path: Path, x0: Float[Tensor, "n *axes"], t: Shaped[Tensor, "n"], noise: Float[Tensor, "n *axes"]
+) -> Float[Tensor, "n *axes"]:
     """The point at time t on the path from data to noise (eq-path)."""
-    check_alike(x0=x0, noise=noise)
     alpha, sigma = path.alpha_sigma(t, x0)
     return alpha * x0 + sigma * noise
 
@@ -240,13 +239,6 @@ def check_towards_data(path: Path, t: Tensor, s: Tensor) -> None:
     """Raise ``ValueError`` unless each s is nearer to the data than its t."""
     if not bool(((s - path.data).abs() < (t - path.data).abs()).all()):
         raise ValueError(f"t, s: got {t.tolist()} and {s.tolist()}, wanted s nearer to the data's time, {path.data}")
-
-
-def check_alike(**tensors: Tensor) -> None:
-    """Raise ``ValueError`` unless two tensors have one shape, without an empty axis."""
-    (first, a), (second, b) = tensors.items()
-    if a.shape != b.shape or not a.numel():
-        raise ValueError(f"{first}, {second}: got shapes {tuple(a.shape)} and {tuple(b.shape)}, wanted one, not empty")
 
 
 def _float_times(t: Tensor, like: Tensor, high: float) -> Tensor:

@@ -19,14 +19,16 @@ once: a network's x0 by way of its noise would lose all its digits where almost 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from companion.diffusion.paths import Path, check_alike
-from companion.validate import check_choice, check_number
+from companion.diffusion.paths import Path
+from companion.validate import Positive, checked
 
-KINDS = ("epsilon", "x0", "v", "velocity")
+Kind = Literal["epsilon", "x0", "v", "velocity"]
+KINDS = get_args(Kind)
 # net(x_t, t) to an output of x_t's shape; with a condition: net(x_t, t, condition).
 Net = Callable[..., Tensor]
 
@@ -36,8 +38,8 @@ class Prediction:
     """What is thought to be in x_t.
 
     Attributes:
-        x0: the data, shape (n, ...).
-        eps: the noise, of the same shape.
+        x0: the data.
+        eps: the noise.
     """
 
     x0: Float[Tensor, "n ..."]
@@ -53,11 +55,11 @@ class Prediction:
 Denoiser = Callable[[Tensor, Tensor], Prediction]
 
 
+@checked
 def target(
-    path: Path, kind: str, x0: Float[Tensor, "n ..."], noise: Float[Tensor, "n ..."], t: Shaped[Tensor, "n"]
-) -> Float[Tensor, "n ..."]:
+    path: Path, kind: Kind, x0: Float[Tensor, "n *axes"], noise: Float[Tensor, "n *axes"], t: Shaped[Tensor, "n"]
+) -> Float[Tensor, "n *axes"]:
     """What a network of this kind is asked for."""
-    check_choice("kind", kind, KINDS)
     if kind == "epsilon":
         return noise
     if kind == "x0":
@@ -68,12 +70,11 @@ def target(
     return alpha * noise - sigma * x0
 
 
+@checked
 def to_prediction(
-    path: Path, kind: str, x_t: Float[Tensor, "n ..."], t: Shaped[Tensor, "n"], output: Float[Tensor, "n ..."]
+    path: Path, kind: Kind, x_t: Float[Tensor, "n *axes"], t: Shaped[Tensor, "n"], output: Float[Tensor, "n *axes"]
 ) -> Prediction:
     """The data and the noise that a network's output implies; together they make x_t."""
-    check_choice("kind", kind, KINDS)
-    check_alike(x_t=x_t, output=output)
     alpha, sigma = path.alpha_sigma(t, x_t)
     if kind == "epsilon":
         return Prediction((x_t - sigma * output) / alpha, output)
@@ -86,19 +87,17 @@ def to_prediction(
     return Prediction((x_t + sigma * output) / norm, (x_t - alpha * output) / norm)
 
 
-def as_denoiser(net: Net, path: Path, kind: str, clip: float | None = None) -> Denoiser:
+@checked
+def as_denoiser(net: Net, path: Path, kind: Kind, clip: Positive | None = None) -> Denoiser:
     """A network of any kind as a `Denoiser`, which every sampler of the course takes.
 
     Args:
         net: ``net(x_t, t)``; `companion.diffusion.guidance.guided` makes one of a network with a condition.
         kind: what it predicts, one of `KINDS`.
-        clip: the data's largest absolute value, to which the predicted data are clipped: a wrong guess at high noise is
+        clip: the data's largest absolute value, to which the predicted data are clipped: an error at high noise is
             divided by a small number and would throw a sampler out of the data's range. The noise is then computed anew, so
             that both fit x_t. None does not clip.
     """
-    check_choice("kind", kind, KINDS)
-    if clip is not None:
-        check_number("clip", clip, low=0, open_low=True)
 
     def denoiser(x_t: Tensor, t: Tensor) -> Prediction:
         prediction = to_prediction(path, kind, x_t, t, net(x_t, t))

@@ -13,29 +13,30 @@ magnitude alike.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated, Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from companion.training.random import rand, randn
-from companion.validate import check_choice, check_count, check_number
+from companion.training.random import rand, randint, randn
+from companion.validate import Count, Positive, Range, check_count, check_number, checked
 
 # law(n, generator, like): n times on like's device.
 TimeLaw = Callable[[int, torch.Generator, Tensor], Tensor]
-SPACINGS = ("trailing", "leading", "linspace")
+Spacing = Literal["trailing", "leading", "linspace"]
+SPACINGS = get_args(Spacing)
 
 
-def timesteps(total: int, steps: int, spacing: str = "trailing") -> list[int]:
+@checked
+def timesteps(total: Count, steps: int, spacing: Spacing = "trailing") -> list[int]:
     """``steps`` of the steps total - 1, …, 0, falling, the noisiest first.
 
     Args:
         spacing: ``"trailing"``, evenly from total - 1; ``"leading"``, evenly up from 0, so that the noisiest steps are left
             out; ``"linspace"``, from total - 1 to 0, both included.
     """
-    check_count("total", total)
     check_count("steps", steps, high=total)
-    check_choice("spacing", spacing, SPACINGS)
     if spacing == "trailing":
         return [round(total - i * total / steps) - 1 for i in range(steps)]
     if spacing == "leading":
@@ -43,32 +44,35 @@ def timesteps(total: int, steps: int, spacing: str = "trailing") -> list[int]:
     return [round(i * (total - 1) / max(steps - 1, 1)) for i in reversed(range(steps))]
 
 
-def karras_sigmas(steps: int, low: float = 0.002, high: float = 80.0, rho: float = 7.0) -> Float[Tensor, "steps"]:
+@checked
+def karras_sigmas(
+    steps: Annotated[int, Range(2)], low: Positive = 0.002, high: float = 80.0, rho: Positive = 7.0
+) -> Float[Tensor, "steps"]:
     """Falling noise levels from ``high`` to ``low``, the denser the lower; the greater ``rho``, the more so. In float64."""
-    check_count("steps", steps, low=2)
-    _check_range(low, high)
-    check_number("rho", rho, low=0, open_low=True)
+    check_number("high", high, low=low, open_low=True)
     share = torch.linspace(0, 1, steps, dtype=torch.float64)
     return (high ** (1 / rho) + share * (low ** (1 / rho) - high ** (1 / rho))) ** rho
 
 
-def geometric_sigmas(high: float, low: float, levels: int) -> Float[Tensor, "levels"]:
+@checked
+def geometric_sigmas(high: float, low: Positive, levels: Annotated[int, Range(2)]) -> Float[Tensor, "levels"]:
     """Noise levels from ``high`` down to ``low`` in equal ratios."""
-    _check_range(low, high)
-    check_count("levels", levels, low=2)
+    check_number("high", high, low=low, open_low=True)
     return torch.logspace(math.log10(high), math.log10(low), levels)
 
 
+@checked
 @dataclass(frozen=True)
 class UniformSteps:
     """The whole steps from 0 to ``total`` - 1, all alike."""
 
-    total: int
+    total: Count
 
     def __call__(self, n: int, generator: torch.Generator, like: Tensor) -> Tensor:
-        return torch.randint(self.total, (n,), generator=generator, device=generator.device).to(like.device)
+        return randint(self.total, (n,), generator, like)
 
 
+@checked
 @dataclass(frozen=True)
 class Uniform:
     """Times from ``low`` to ``high``, all alike."""
@@ -83,48 +87,40 @@ class Uniform:
         return self.low + (self.high - self.low) * rand((n,), generator, like)
 
 
+@checked
 @dataclass(frozen=True)
 class LogitNormal:
     """Times in (0, 1) whose logit is N(mean, std²): a mean below 0 favours times near 0."""
 
     mean: float = 0.0
-    std: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_number("std", self.std, low=0, open_low=True)
+    std: Positive = 1.0
 
     def __call__(self, n: int, generator: torch.Generator, like: Tensor) -> Tensor:
         return (self.mean + self.std * randn((n,), generator, like)).sigmoid()
 
 
+@checked
 @dataclass(frozen=True)
 class LogNormal:
     """Noise levels whose logarithm is N(mean, std²); as given, those of Karras et al."""
 
     mean: float = -1.2
-    std: float = 1.2
-
-    def __post_init__(self) -> None:
-        check_number("std", self.std, low=0, open_low=True)
+    std: Positive = 1.2
 
     def __call__(self, n: int, generator: torch.Generator, like: Tensor) -> Tensor:
         return (self.mean + self.std * randn((n,), generator, like)).exp()
 
 
+@checked
 @dataclass(frozen=True)
 class LogUniform:
     """Noise levels from ``low`` to ``high``, uniform in their logarithm."""
 
-    low: float
+    low: Positive
     high: float
 
     def __post_init__(self) -> None:
-        _check_range(self.low, self.high)
+        check_number("high", self.high, low=self.low, open_low=True)
 
     def __call__(self, n: int, generator: torch.Generator, like: Tensor) -> Tensor:
         return self.low * (self.high / self.low) ** rand((n,), generator, like)
-
-
-def _check_range(low: float, high: float) -> None:
-    check_number("low", low, low=0, open_low=True)
-    check_number("high", high, low=low, open_low=True)

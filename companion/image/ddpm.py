@@ -1,9 +1,11 @@
-"""Digits from a diffusion model that is told the digit: the process that it is trained with, and how it draws.
+"""Class-conditional diffusion of handwritten digits: the noise schedule and loss of training, and guided sampling.
 
 The network predicts v (eq-ddpm-v, Salimans & Ho, arXiv:2202.00512) along the cosine schedule of Nichol & Dhariwal,
 arXiv:2102.09672; a label of its own, `NO_LABEL`, stands for none. The rooms below hold the parts: `companion.diffusion` the
 process and the samplers, `companion.nn.unet` the network.
 """
+
+from typing import Annotated
 
 import torch
 from jaxtyping import Float, Int
@@ -14,21 +16,26 @@ from companion.diffusion.guidance import guided
 from companion.diffusion.losses import DenoisingLoss
 from companion.diffusion.paths import cosine_schedule
 from companion.diffusion.prediction import Denoiser, Net, as_denoiser
+from companion.training.random import randn
+from companion.validate import Count, NonNegative, Range, checked
 
 NO_LABEL = 10
 PREDICTION = "v"
 SCHEDULE = cosine_schedule(1000)
 LOSS = DenoisingLoss(SCHEDULE, PREDICTION, drop=0.1, null=NO_LABEL)
+Labels = Annotated[Int[Tensor, "n"], Range(0, NO_LABEL)]
 
 
-def digit_denoiser(net: Net, labels: Int[Tensor, "n"], scale: float = 1.0, clip: float | None = 1.0) -> Denoiser:
-    """What a network with labels thinks is in noisy digits, guided towards ``labels`` and clipped to the range of pixels."""
+@checked
+def digit_denoiser(net: Net, labels: Labels, scale: float = 1.0, clip: float | None = 1.0) -> Denoiser:
+    """A network with labels as a denoiser: guided towards ``labels`` (eq-cfg), the data clipped to the range of pixels."""
     return as_denoiser(guided(net, labels, scale, null=NO_LABEL), SCHEDULE, PREDICTION, clip)
 
 
+@checked
 def draw_digits(
-    net: Net, labels: Int[Tensor, "n"], generator: torch.Generator, *, scale: float = 1.0, steps: int = 25
+    net: Net, labels: Labels, generator: torch.Generator, *, scale: NonNegative = 1.0, steps: Count = 25
 ) -> Float[Tensor, "n 1 28 28"]:
     """A digit for each label (`NO_LABEL`: any digit), by guided DDIM of ``steps`` steps without fresh noise."""
-    noise = torch.randn(len(labels), 1, 28, 28, generator=generator, device=generator.device).to(labels.device)
+    noise = randn((len(labels), 1, 28, 28), generator, device=labels.device)
     return ddim_sample(digit_denoiser(net, labels, scale), SCHEDULE, noise, steps)

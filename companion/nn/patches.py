@@ -77,5 +77,6 @@ def pad_tokens(
     for tokens in lists:
         if tokens.shape[1:] != lists[0].shape[1:]:
             raise ValueError(f"tokens: got shape {tuple(tokens.shape)}, wanted (any, {lists[0].shape[-1]})")
-    real = torch.arange(max(map(len, lists))) < torch.tensor([[len(tokens)] for tokens in lists])
-    return torch.nn.utils.rnn.pad_sequence(lists, batch_first=True), real
+    table = torch.nn.utils.rnn.pad_sequence(lists, batch_first=True)
+    real = torch.arange(table.shape[1]) < torch.tensor([[len(tokens)] for tokens in lists])
+    return table, real.to(table.device)

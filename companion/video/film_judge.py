@@ -46,8 +46,8 @@ def centroids(films: Float[Tensor, "n 1 frames height width"]) -> Float[Tensor, 
     ink = ((films[:, 0] + 1) / 2).clamp(0, 1)
     ink = ink * (ink > 0.1)
     total = ink.sum((-2, -1))
-    middle = (torch.tensor(films.shape[-2:]) - 1) / 2
-    rows, columns = torch.arange(films.shape[-2]).float(), torch.arange(films.shape[-1]).float()
+    rows, columns = (torch.arange(size, device=ink.device).float() for size in ink.shape[-2:])
+    middle = torch.stack([rows.mean(), columns.mean()])
     place = torch.stack([ink.sum(-1) @ rows, ink.sum(-2) @ columns], -1) / total.clamp(min=1e-6)[..., None]
     return torch.where(total[..., None] > 0, place, middle)
 
@@ -55,17 +55,18 @@ def centroids(films: Float[Tensor, "n 1 frames height width"]) -> Float[Tensor, 
 @checked
 def slopes(path: Float[Tensor, "n frames axes"]) -> Float[Tensor, "n axes"]:
     """Pixels a frame along each axis, by least squares (eq-coherence-slope)."""
-    time = torch.arange(path.shape[1], dtype=path.dtype)
+    time = torch.arange(path.shape[1], dtype=path.dtype, device=path.device)
     time = time - time.mean()
     return torch.einsum("t,nta->na", time, path) / time.square().sum().clamp(min=1e-6)
 
 
+@checked
 def digit_crops(
     films: Float[Tensor, "n 1 frames height width"], path: Float[Tensor, "n frames 2"]
 ) -> Float[Tensor, "n frames 28 28"]:
     """What lies around the path in each frame, twice as large, as the judge of digits wants it."""
     n, _, frames, height, width = films.shape
-    offsets = (torch.arange(28) + 0.5) / 28 * _WINDOW - _WINDOW / 2
+    offsets = (torch.arange(28, device=path.device) + 0.5) / 28 * _WINDOW - _WINDOW / 2
     rows = (path[..., 0].reshape(-1, 1) + offsets + 0.5) * 2 / height - 1
     columns = (path[..., 1].reshape(-1, 1) + offsets + 0.5) * 2 / width - 1
     grid = torch.stack(

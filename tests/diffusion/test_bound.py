@@ -7,7 +7,7 @@ import torch
 
 from companion.diffusion.bound import bound_terms
 from companion.diffusion.gaussian import gaussian_denoiser
-from companion.diffusion.paths import cosine_schedule, linear_schedule
+from companion.diffusion.paths import VariancePreserving, cosine_schedule, linear_schedule
 from tests.conftest import rejects
 
 
@@ -55,3 +55,14 @@ def test_bad_input():
         bound_terms(gaussian_denoiser(s, 1.0), s, torch.zeros(2, 3), gen(), variance="tiny")
     with rejects("x0: got"):
         bound_terms(gaussian_denoiser(s, 1.0), s, torch.zeros(2, 3) * math.nan, gen())
+
+
+def test_the_last_row_is_what_the_noise_still_knows_of_the_data():
+    """L_T is the divergence of N(√bar x0, 1 - bar) from N(0, 1), here of a path that keeps most of the data."""
+    path, x0 = VariancePreserving(torch.tensor([0.1, 0.2])), torch.tensor([[0.5, -2.0], [0.0, 1.0]]).double()
+    bar = 0.9 * 0.8
+    noisy = torch.distributions.Normal(bar**0.5 * x0, (1 - bar) ** 0.5)
+    plain = torch.distributions.Normal(torch.zeros_like(x0), 1.0)
+    want = torch.distributions.kl_divergence(noisy, plain).sum(1)
+    last = bound_terms(gaussian_denoiser(path, 1.0), path, x0, torch.Generator())[-1]
+    torch.testing.assert_close(last, want, rtol=0, atol=1e-6)

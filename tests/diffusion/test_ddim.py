@@ -1,6 +1,7 @@
 """DDIM: parity with diffusers on three sorts of path, the ancestral sampler and Euler's method as special cases."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -19,12 +20,8 @@ from companion.diffusion.paths import (
 )
 from companion.diffusion.prediction import Prediction, as_denoiser, to_prediction
 from companion.diffusion.times import SPACINGS, timesteps
-from tests.conftest import rejects
+from tests.conftest import gen, rejects
 from tests.oracles import PATHS, Spy, known_data
-
-
-def gen(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def made_up(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
@@ -181,6 +178,15 @@ class TestSampler:
             ddim_sample(spy, s, torch.randn(2, 3), times)
             want = timesteps(40, 7) if times == 7 else times[:-1]
             assert [int(t[0]) for t in spy.t] == want and all(t.dtype == torch.int64 for t in spy.t)
+
+    @pytest.mark.parametrize("path", PATHS)
+    def test_it_is_its_steps_in_turn_with_the_etas_noise(self, path):
+        denoiser, x = gaussian_denoiser(path, 0.7), torch.randn(3, 2).double()
+        got, generator = ddim_sample(denoiser, path, x, 4, gen(6), eta=0.4), gen(6)
+        for t, s in pairwise(path.times(4)):
+            noise = torch.randn(x.shape, generator=generator, dtype=x.dtype)
+            x = ddim_step(path, denoiser(x, for_each(t, x)), t, s, noise, eta=0.4)
+        assert torch.equal(got, x)
 
     def test_a_row_of_times_for_each_example(self):
         s, x = cosine_schedule(40), torch.randn(2, 3).double()

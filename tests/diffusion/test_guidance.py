@@ -192,7 +192,7 @@ def test_bad_input(inputs):
     x, t, labels = inputs
     for call, pattern in [
         (lambda: guided(Net(), labels, -1.0, null=10), "scale"),
-        (lambda: guide(x, x[:1], 2.0), "without"),
+        (lambda: guide(x, x[:1], 2.0), "with_condition: got shape"),
         (lambda: guided(Net(), labels, 2.0), "null: got None"),
         (lambda: guided(Net(), None, 2.0, null=10), "null: got"),
         (lambda: guided(Net(), labels, 2.0, null=10, interval=(5, 2)), "interval"),

@@ -15,12 +15,8 @@ from companion.diffusion.prediction import KINDS, as_denoiser, target, to_predic
 from companion.diffusion.times import LogitNormal, LogUniform, Uniform
 from companion.nn.point_mlp import TimedPointMLP
 from companion.training import TrainConfig, train
-from tests.conftest import rejects
+from tests.conftest import gen, rejects
 from tests.oracles import PATHS
-
-
-def gen(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 class Asked:
@@ -228,8 +224,9 @@ def test_bad_input():
         (lambda: DenoisingLoss(s, "v", "score"), "space"),
         (lambda: DenoisingLoss(s, drop=0.1), "null: got None"),
         (lambda: DenoisingLoss(s, drop=1.5, null=1), "drop"),
-        (lambda: DenoisingLoss(s)(lambda x, t: x[:, :1], (x0,), gen()), "model: got an output of shape"),
-        (lambda: DenoisingLoss(s)(lambda x, t: x, (x0[:0],), gen()), "got"),
+        (lambda: DenoisingLoss(s)(lambda x, t: x[:, :1], (x0,), gen()), "output: got shape"),
+        (lambda: DenoisingLoss(s, "v", "x0")(lambda x, t: x[:, :1], (x0,), gen()), "output: got shape"),
+        (lambda: DenoisingLoss(s)(lambda x, t: x, (x0[:0],), gen()), "x0: got"),
     ]:
         with rejects(pattern):
             call()

@@ -17,6 +17,7 @@ from companion.diffusion.paths import (
     q_sample,
     time_pairs,
 )
+from companion.diffusion.times import karras_sigmas
 from tests.conftest import rejects
 from tests.oracles import PATHS
 
@@ -164,6 +165,12 @@ class TestSteps:
             list(time_pairs(path, times, torch.zeros(2, 1)))
 
 
+def test_an_exploding_paths_sampler_goes_from_its_highest_level_to_its_lowest_and_then_to_the_data():
+    times = VarianceExploding(0.01, 5.0).times(4)
+    assert times == [*karras_sigmas(4, 0.01, 5.0).tolist(), 0.0]
+    assert times[0] == pytest.approx(5.0) and times[3] == pytest.approx(0.01)
+
+
 class TestBadInput:
     @pytest.mark.parametrize("beta", [[0.0, 0.1], [0.1, 1.0], [-0.1], [], [[0.1]], [math.nan]])
     def test_schedule(self, beta):
@@ -194,7 +201,7 @@ class TestBadInput:
 
     def test_the_rest(self):
         x = torch.zeros(2, 3)
-        with rejects("x0, noise: got shapes"):
+        with rejects("noise: got shape"):
             q_sample(RectifiedFlow(), x, torch.zeros(2), x[:1])
         with rejects("high"):
             VarianceExploding(2.0, 1.0)

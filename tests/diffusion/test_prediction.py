@@ -151,5 +151,5 @@ def test_bad_input():
             call()
     with rejects("clip"):
         as_denoiser(lambda x, t: x, s, "v", clip=0.0)
-    with rejects("x_t, output: got shapes"):
+    with rejects("output: got shape"):
         to_prediction(s, "v", x, t, x[:, :1])

@@ -59,6 +59,9 @@ class TestGrids:
         torch.testing.assert_close(levels[[0, -1]], torch.tensor([2.0, 0.02]))
         torch.testing.assert_close(levels[1:] / levels[:-1], torch.full((4,), 0.1**0.5), rtol=0, atol=1e-6)
 
+    def test_karras_levels_of_the_paper_are_the_default(self):
+        assert torch.equal(karras_sigmas(9), karras_sigmas(9, 0.002, 80.0, 7.0))
+
 
 class TestLaws:
     @pytest.mark.parametrize(("mean", "std"), [(0.0, 1.0), (-0.8, 1.0), (0.5, 0.4)])

@@ -115,7 +115,9 @@ class Conv3dForecaster(nn.Module):
         folded = F.pixel_unshuffle(films.transpose(1, 2), self.fold).transpose(1, 2)
         empty = folded[:, :, -1:].expand(-1, -1, new, -1, -1)
         x = torch.cat([folded, empty], dim=2)
-        asked = (torch.arange(x.shape[2]) >= films.shape[2]).to(x).view(1, 1, -1, 1, 1).expand_as(x[:, :1])
+        asked = (
+            (torch.arange(x.shape[2], device=x.device) >= films.shape[2]).to(x).view(1, 1, -1, 1, 1).expand_as(x[:, :1])
+        )
         x = torch.cat([x, asked], dim=1)
         for i, layer in enumerate(self.layers):
             y = F.silu(layer(x))

@@ -84,7 +84,7 @@ class ConvLSTMForecaster(nn.Module):
             frame = films[:, :, step] if step < given else made[-1]
             one = self.first(F.pixel_unshuffle(frame, self.fold), one)
             two = self.second(one[0], two)
-            if step >= given - 1:  # what has been read is only read, never guessed
+            if step >= given - 1:  # what has been read is only read, never predicted
                 logits = F.pixel_shuffle(self.out(torch.cat([one[0], two[0]], dim=1)), self.fold)
                 made.append((logits + 2 * frame).tanh())
         return torch.stack(made, dim=2)

@@ -19,7 +19,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from companion.validate import check_count, check_number, check_shapes
+from companion.training.random import randn
+from companion.validate import Count, NonNegative, checked
 
 FRAMES = 4  # of one latent step
 SCALE = 4  # rows and columns of one latent cell
@@ -34,11 +35,9 @@ class FilmCompressor(nn.Module):
         noise: σ.
     """
 
-    def __init__(self, channels: int = 8, width: int = 32, noise: float = 0.1) -> None:
+    @checked
+    def __init__(self, channels: Count = 8, width: Count = 32, noise: NonNegative = 0.1) -> None:
         super().__init__()
-        check_count("channels", channels)
-        check_count("width", width)
-        check_number("noise", noise, low=0)
         self.channels, self.noise = channels, noise
         self.encoder = nn.Sequential(
             nn.Conv2d(FRAMES, width, 3, padding=1), nn.SiLU(),
@@ -54,11 +53,11 @@ class FilmCompressor(nn.Module):
             nn.Conv2d(width, FRAMES, 3, padding=1),
         )  # fmt: skip
 
+    @checked
     def encode(
         self, films: Float[Tensor, "n 1 frames height width"]
     ) -> Float[Tensor, "n channels latent_frames latent_height latent_width"]:
         """The latents of films in [-1, 1]; frames, height and width multiples of 4."""
-        check_shapes(films=(films, "n 1 frames height width"))
         n, _, frames, height, width = films.shape
         if frames % FRAMES or height % SCALE or width % SCALE:
             raise ValueError(
@@ -68,11 +67,11 @@ class FilmCompressor(nn.Module):
         latents = self.unit(self.encoder(blocks))
         return latents.reshape(n, frames // FRAMES, *latents.shape[1:]).transpose(1, 2)
 
+    @checked
     def decode(
-        self, latents: Float[Tensor, "n channels latent_frames latent_height latent_width"]
+        self, latents: Float[Tensor, "n {self.channels} latent_frames latent_height latent_width"]
     ) -> Float[Tensor, "n 1 frames height width"]:
         """Films from latents; their values may leave [-1, 1] by a little."""
-        check_shapes(latents=(latents, f"n {self.channels} _ _ _"))
         n, _, t, h, w = latents.shape
         blocks = self.decoder(latents.transpose(1, 2).reshape(n * t, self.channels, h, w)) - 1
         return blocks.reshape(n, 1, FRAMES * t, SCALE * h, SCALE * w)
@@ -84,5 +83,5 @@ def compression_loss(
     """The error of the films that come back through noise (eq-sora-compression), as a mean over pixels."""
     (films,) = batch
     latents = model.encode(films)
-    noise = torch.randn(latents.shape, generator=generator, device=latents.device)
+    noise = randn(latents.shape, generator, latents)
     return F.mse_loss(model.decode(latents + model.noise * noise), films)

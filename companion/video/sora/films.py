@@ -55,7 +55,8 @@ class DrawLatents:
     def __call__(self, n: int, generator: torch.Generator) -> Batch:
         frames, height, width = self.sizes[int(torch.randint(len(self.sizes), (1,), generator=generator))]
         films = self.maker.draw(n, generator, frames=frames, height=height, width=width)
-        return pack([self.compressor.encode(films.films)], [films.captions])
+        latents = self.compressor.encode(films.films.to(next(self.compressor.parameters()).device))
+        return pack([latents], [films.captions])
 
 
 @torch.no_grad()

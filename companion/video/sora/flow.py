@@ -26,13 +26,12 @@ from companion.diffusion.paths import RectifiedFlow, q_sample
 from companion.diffusion.prediction import as_denoiser
 from companion.diffusion.times import LogitNormal, TimeLaw
 from companion.nn.patches import Size3, grid_of, grid_positions, pad_tokens, patchify, unpatchify
-from companion.training.random import randn
-from companion.validate import check_count, check_number, check_shapes
+from companion.training.random import rand, randn
+from companion.validate import Count, NonNegative, Share, checked
 from companion.video.sora.captions import NOTHING, encode_captions
 from companion.video.sora.transformer import Sora
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]  # patches, positions, real, captions
-Latents = Float[Tensor, "n channels latent_frames latent_height latent_width"]
 PATCH: Size3 = (1, 1, 1)  # the latents are so small that a patch is one cell
 PATH = RectifiedFlow()
 
@@ -49,9 +48,10 @@ def pack(films: Sequence[Float[Tensor, "_ channels _ _ _"]], captions: Sequence[
         words += sentences
     table, real = pad_tokens(patches)
     places, _ = pad_tokens(positions)
-    return table, places, real, encode_captions(words)
+    return table, places.to(table.device), real, encode_captions(words).to(table.device)
 
 
+@checked
 @dataclass(frozen=True)
 class FilmLoss:
     """The loss of a batch (eq-sora-loss): ``loss(model, batch, generator)``.
@@ -62,8 +62,8 @@ class FilmLoss:
         times: the law of t.
     """
 
-    drop: float = 0.1
-    given: float = 0.25
+    drop: Share = 0.1
+    given: Share = 0.25
     times: TimeLaw = LogitNormal(mean=-0.8)
 
     def __call__(self, model: Sora, batch: Batch, generator: torch.Generator) -> Float[Tensor, ""]:
@@ -79,29 +79,29 @@ class FilmLoss:
         return error.sum() / wanted.sum()
 
 
+@checked
 def draw_known(
-    frame: Int[Tensor, "n tokens"], real: Bool[Tensor, "n tokens"], share: float, generator: torch.Generator
+    frame: Int[Tensor, "n tokens"], real: Bool[Tensor, "n tokens"], share: Share, generator: torch.Generator
 ) -> Bool[Tensor, "n tokens"]:
     """Which tokens are given: of a ``share`` of the films some of the first, or some of the last, but never all."""
-    check_number("share", share, low=0, high=1)
     last = frame.masked_fill(~real, 0).amax(1, keepdim=True)
-    count = 1 + (torch.rand(len(frame), 1, generator=generator) * last).floor()  # 1 to last, of last + 1
-    from_front = torch.rand(len(frame), 1, generator=generator) < 0.5
-    chosen = torch.rand(len(frame), 1, generator=generator) < share
-    known = torch.where(from_front, frame < count, frame > last - count)
-    return known & chosen & real & (last > 0)
+    far, side, luck = (rand((len(frame), 1), generator, device=frame.device) for _ in range(3))
+    count = 1 + (far * last).floor()  # 1 to last, of last + 1
+    known = torch.where(side < 0.5, frame < count, frame > last - count)
+    return known & (luck < share) & real & (last > 0)
 
 
 @torch.no_grad()
+@checked
 def make_latents(
     model: Sora,
     captions: Sequence[str],
     size: Size3,
     generator: torch.Generator,
     *,
-    steps: int = 20,
-    guidance: float = 2.0,
-    known: Latents | None = None,
+    steps: Count = 20,
+    guidance: NonNegative = 2.0,
+    known: Float[Tensor, "{len(captions)} {model.config.channels} some {size[1]} {size[2]}"] | None = None,
     at_end: bool = False,
 ) -> Float[Tensor, "n channels frames latent_height latent_width"]:
     """The latents of one film for each caption.
@@ -114,15 +114,12 @@ def make_latents(
         known: latent frames that are given, fewer than the film's.
         at_end: whether they are the film's last and what led to them is wanted, instead of what follows.
     """
-    check_count("steps", steps)
-    check_number("guidance", guidance, low=0)
-    n, grid = len(captions), grid_of(size, PATCH)
-    positions = grid_positions(grid).expand(n, -1, -1)
-    words = encode_captions(captions)
-    z = torch.randn(n, positions.shape[1], model.config.channels, generator=generator)
-    given = torch.zeros(z.shape[:2], dtype=torch.bool)
+    n, grid, device = len(captions), grid_of(size, PATCH), model.known.device
+    positions = grid_positions(grid).to(device).expand(n, -1, -1)
+    words = encode_captions(captions).to(device)
+    z = randn((n, positions.shape[1], model.config.channels), generator, device=device)
+    given = torch.zeros(z.shape[:2], dtype=torch.bool, device=device)
     if known is not None:
-        check_shapes(known=(known, f"{n} {model.config.channels} _ {size[1]} {size[2]}"))
         tokens = patchify(known, PATCH)
         if tokens.shape[1] >= z.shape[1]:
             raise ValueError(f"known: got {known.shape[2]} latent frames, wanted fewer than the film's {size[0]}")

@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from companion.nn.dit_block import DiTBlock, DiTHead
 from companion.nn.positions import frequencies, sin_cos
 from companion.nn.timestep import timestep_embedding
-from companion.validate import check_count, check_shapes
+from companion.validate import Count, checked
 from companion.video.sora.captions import LENGTH, WORDS
 
 
+@checked
 @dataclass(frozen=True)
 class SoraConfig:
     """Sizes.
@@ -34,14 +35,12 @@ class SoraConfig:
         heads: of each block's attention.
     """
 
-    channels: int = 8
-    width: int = 108
-    layers: int = 5
-    heads: int = 4
+    channels: Count = 8
+    width: Count = 108
+    layers: Count = 5
+    heads: Count = 4
 
     def __post_init__(self) -> None:
-        for name in ("channels", "width", "layers", "heads"):
-            check_count(name, getattr(self, name))
         if self.width % 6:
             raise ValueError(f"width: got {self.width}, wanted a multiple of 6: sine and cosine for three axes")
 
@@ -61,12 +60,13 @@ class Sora(nn.Module):
         self.blocks = nn.ModuleList(DiTBlock(width, config.heads) for _ in range(config.layers))
         self.head = DiTHead(width, config.channels)
 
+    @checked
     def forward(
         self,
-        patches: Float[Tensor, "batch tokens channels"],
+        patches: Float[Tensor, "batch tokens {self.config.channels}"],
         positions: Int[Tensor, "batch tokens 3"],
         t: Float[Tensor, "batch"],
-        captions: Int[Tensor, "batch words"],
+        captions: Int[Tensor, f"batch {LENGTH}"],
         real: Bool[Tensor, "batch tokens"] | None = None,
         known: Bool[Tensor, "batch tokens"] | None = None,
     ) -> Float[Tensor, "batch tokens channels"]:
@@ -80,9 +80,6 @@ class Sora(nn.Module):
             real: True at tokens, False at padding; all real if not given.
             known: True at tokens that are given clean; none if not given.
         """
-        check_shapes(patches=(patches, f"batch tokens {self.config.channels}"), t=(t, "batch"))
-        check_shapes(patches=(patches, "batch tokens _"), positions=(positions, "batch tokens 3"))
-        check_shapes(patches=(patches, "batch _ _"), captions=(captions, f"batch {LENGTH}"))
         x = self.embed(patches) + self.place(axis_waves(positions, self.config.width))
         if known is not None:
             x = x + known[..., None] * self.known
