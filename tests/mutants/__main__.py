@@ -48,7 +48,7 @@ def try_all(found: list[Mutant], jobs: int, marks: str) -> list[Result]:
     print(f"{len(found)} mutants of {len(files)} modules; first the tests without any", flush=True)
     tests = sorted({name for names in files.values() for name in names})
     seconds = running.baseline(copy, tests, jobs, marks)
-    staff = running.workers(copy, jobs, tests)
+    staff = running.workers(copy, jobs, seconds, marks)
     free: queue.SimpleQueue[running.Worker] = queue.SimpleQueue()
     for worker in staff:
         free.put(worker)

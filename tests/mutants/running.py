@@ -29,8 +29,9 @@ _PYTEST = ("-q", "-x", "-p", "no:cacheprovider")
 _LEAN = ("-p", "no:xdist", "-p", "no:benchmark", "-p", "no:anyio", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 _NO_TESTS = 5  # pytest's exit code
 _MEMORY = 16 * 2**30  # bytes of one process: a size that became a power must not take the machine down
-# Ten times the tests' usual time and a minute for the start. The wall only ends a process that waits for ever.
-_TIMES, _START, _WALL = 10, 60, 3600
+# Four times the tests' usual time and 20 seconds for the start, for a mutant that never ends. They are the processor's, so a
+# busy machine kills nothing; the wall only ends a process that waits for ever.
+_TIMES, _START, _WALL = 4, 20, 3600
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,9 @@ class Worker:
         )  # fmt: skip
         self._say(imports_from_outside(copy, files))
 
-    def pytest(self, arguments: list[str], cpu: int) -> tuple[int, float]:
+    def pytest(self, files: list[str], cpu: int, marks: str) -> tuple[int, float]:
         """The exit code of one run, held to so many seconds of the processor, and the seconds that it used."""
+        arguments = [*_PYTEST, *_LEAN, "-m", marks, *files]
         self._say({"arguments": arguments, "cpu": cpu, "memory": _MEMORY, "wall": _WALL})
         answer = json.loads(self._process.stdout.readline())
         return answer["code"], answer["seconds"]
@@ -140,10 +142,22 @@ class Worker:
         self._process.stdin.flush()
 
 
-def workers(copy: Path, n: int, files: list[str]) -> list[Worker]:
-    """n of them: in this copy and in others made of it, with the byte code that its baseline has left."""
+def workers(copy: Path, n: int, seconds: dict[str, float], marks: str) -> list[Worker]:
+    """n of them: in this copy and in others made of it, with the byte code that its baseline has left.
+
+    Raises:
+        BaselineFailed: the quickest file fails in one, which would look like so many dead mutants.
+    """
     copies = [copy, *(shutil.copytree(copy, COPIES / str(number)) for number in range(1, n))]
-    return [Worker(each, files) for each in copies]
+    staff = [Worker(each, list(seconds)) for each in copies]
+    for quickest in sorted(seconds, key=seconds.__getitem__)[:1]:
+        for worker in staff:
+            code, _ = worker.pytest([quickest], int(_START + _TIMES * seconds[quickest]), marks)
+            if code:
+                for other in staff:
+                    other.close()
+                raise BaselineFailed(f"{quickest} ends with {code} in a fork, and with 0 in a fresh process")
+    return staff
 
 
 def baseline(copy: Path, files: list[str], jobs: int, marks: str) -> dict[str, float]:
@@ -188,7 +202,7 @@ def run(mutant: Mutant, worker: Worker, files: list[str], seconds: float, marks:
         return Result(mutant, "untested", 0.0, diff)
     file.write_text(changed, encoding="utf-8")
     try:
-        code, used = worker.pytest([*_PYTEST, *_LEAN, "-m", marks, *files], int(_START + _TIMES * seconds))
+        code, used = worker.pytest(files, int(_START + _TIMES * seconds), marks)
     finally:
         shutil.copy2(original, file)
     outcome = {0: "survived", _NO_TESTS: "untested"}.get(code, "killed")

@@ -121,6 +121,15 @@ def test_failing_tests_say_nothing_about_a_mutant(project: Path) -> None:
         try_all(of_project(project)[:1], 1, "not slow")
 
 
+@pytest.mark.slow
+def test_a_fork_that_fails_by_itself_kills_no_mutant(project: Path) -> None:
+    (project / "tests/test_sums.py").write_text(
+        "import os\nfrom companion import sums\n\n\ndef test():\n    assert sums and os.getsid(0) != os.getpid()\n"
+    )
+    with pytest.raises(BaselineFailed, match="in a fork"):
+        try_all(of_project(project)[:1], 1, "not slow")
+
+
 def test_rates_and_the_table_of_the_status_page(tmp_path: Path) -> None:
     def result(path: str, line: int, outcome: str) -> Result:
         return Result(Mutant(path, line, 0, "core/NumberReplacer", 0), outcome, 1.0, f"-{line}\n+{line + 1}")
