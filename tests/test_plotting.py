@@ -149,3 +149,48 @@ def test_neighbouring_colours_differ_in_lightness_or_hue_for_all_readers():
     assert {plotting.BLUE, plotting.ORANGE, plotting.GREEN, plotting.PINK, plotting.SKY, plotting.RED, plotting.YELLOW} == {
         "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442",
     }  # fmt: skip
+
+
+def test_ten_images_in_a_row_two_pixels_apart_unless_asked_otherwise(monkeypatch):
+    shown = []
+    monkeypatch.setattr(plt, "show", lambda: shown.append(plt.gcf()))
+    images = torch.zeros(11, 1, 1, 3)
+    assert image_grid(images).shape == (2 * 1 + 2, 10 * 3 + 9 * 2)
+    show_images(images)
+    assert shown[0].axes[0].images[0].get_array().shape == image_grid(images).shape
+
+
+@pytest.mark.parametrize(("n", "columns"), [(12, 3), (3, 3), (4, 1)])
+def test_a_figure_of_images_is_as_high_as_they_are(monkeypatch, n, columns):
+    shown = []
+    monkeypatch.setattr(plt, "show", lambda: shown.append(plt.gcf()))
+    for title, room in (("", 0.1), ("title", 0.4)):
+        show_images(torch.zeros(n, 1, 9, 9), columns, title=title)
+        width, height = shown[-1].get_size_inches()
+        rows, across = shown[-1].axes[0].images[0].get_array().shape
+        assert 0 < height - width * rows / across < room
+    assert not shown[-1].axes[0].axison
+
+
+def test_pictures_have_no_lines_around_or_across_them(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    show_films(torch.zeros(2, 1, 3, 4, 6), ["first", "second"])
+    films = plt.gca()
+    _, (cloud, law) = panels(2)
+    scatter(torch.randn(5, 2), ax=cloud)
+    density(lambda x: -x.square().sum(1), ax=law, limit=1, points=4)
+    for ax in (films, cloud, law):
+        assert not any(spine.get_visible() for spine in ax.spines.values())
+        assert not any(line.get_visible() for line in [*ax.get_xgridlines(), *ax.get_ygridlines()])
+        assert len(ax.get_xticks()) == 0
+    assert len(cloud.get_yticks()) == len(law.get_yticks()) == 0
+    assert films.images[0].get_clim() == (0, 1)
+    assert cloud.get_aspect() == 1, "one unit is as long upwards as to the right"
+
+
+def test_a_plain_plot_has_two_axes_and_a_legend_without_frame():
+    _, ax = plt.subplots()
+    ax.plot([0, 1], label="line")
+    assert {name for name, spine in ax.spines.items() if spine.get_visible()} == {"left", "bottom"}
+    assert not ax.legend().get_frame_on()
+    assert plt.gcf().get_constrained_layout() and mpl.rcParams["axes.grid"]

@@ -127,3 +127,14 @@ class TestBadInput:
     def test_maker(self, name, value):
         with rejects(name):
             film_maker(**{name: value})
+
+
+def test_a_slow_point_turns_at_the_wall_whatever_its_neighbours_do():
+    """Half a pixel a frame, so that it is at the wall exactly: beside a point of the other direction as alone."""
+    start, velocity, room = torch.tensor([[1.0], [1.0]]), torch.tensor([[0.5], [-0.5]]), torch.full((2, 1), 2.0)
+    _, moving, turned = bounce(start, velocity, room, 8)
+    assert moving[:, :, 0].tolist() == [[0.5] * 2 + [-0.5] * 4 + [0.5] * 2, [-0.5] * 2 + [0.5] * 4 + [-0.5] * 2]
+    assert turned[:, :, 0].nonzero().tolist() == [[0, 2], [0, 6], [1, 2], [1, 6]]
+    for row in (0, 1):
+        alone = bounce(start[row : row + 1], velocity[row : row + 1], room[:1], 8)
+        assert torch.equal(alone[1][0], moving[row]) and torch.equal(alone[2][0], turned[row])

@@ -120,3 +120,17 @@ def test_an_engine_that_fails_says_why(clip: list) -> None:
 def test_speak_returns_the_samples_of_each_clip() -> None:
     rate, sounds = speech_module._speak([["en-us+m1", 50, 160, "one"], ["en-us+m1", 50, 160, "one hundred and eleven"]])
     assert rate == 22_050 and len(sounds[1]) > 2 * len(sounds[0]) and np.abs(sounds[0]).max() > 1_000
+
+
+def test_the_engines_answer_is_cut_into_its_clips(monkeypatch) -> None:
+    """The rate, then each clip's length and its samples; lengths above 2¹⁵ need both halves of the number."""
+    clips = [np.arange(5, dtype="<i2"), np.zeros(0, "<i2"), np.full(70_000, -3, "<i2"), np.array([7], "<i2")]
+    answer = np.array([22_050], "<i4").tobytes() + b"".join(
+        np.array([len(clip)], "<i4").tobytes() + clip.tobytes() for clip in clips
+    )
+    done = subprocess.CompletedProcess([], 0, stdout=answer, stderr=b"")
+    monkeypatch.setattr(speech_module.subprocess, "run", lambda *_, **__: done)
+    rate, sounds = speech_module._speak([["", 0, 0, ""]] * 4)
+    assert rate == 22_050
+    for sound, clip in zip(sounds, clips, strict=True):
+        assert np.array_equal(sound, clip)

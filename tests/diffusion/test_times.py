@@ -121,3 +121,11 @@ class TestLaws:
 def test_bad_input(call, name):
     with rejects(name):
         call()
+
+
+def test_the_levels_of_karras_et_al_are_those_of_diffusers_as_given():
+    from diffusers import EDMEulerScheduler
+
+    theirs = EDMEulerScheduler()
+    theirs.set_timesteps(7)
+    torch.testing.assert_close(karras_sigmas(7).float(), theirs.sigmas[:-1], rtol=1e-5, atol=0)

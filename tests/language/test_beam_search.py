@@ -147,3 +147,24 @@ class TestBadInput:
             beam_search(model, torch.tensor([[1], [2]]), 3, beams=1)
         with rejects("new_tokens"):
             beam_search(model, prompt, 0, beams=1)
+
+
+def test_with_a_penalty_the_search_goes_on_as_long_as_a_longer_text_could_still_win():
+    """The stop token has 0.5, against 0.2 for a 0, after which 0 is nearly sure: -0.69 a token against -0.43."""
+    table = torch.tensor([[0.97, 0.01, 0.01, 0.01], [0.25] * 4, [0.25] * 4, [0.2, 0.5, 0.15, 0.15]])
+
+    class Chain(nn.Module):
+        config = ConditionedConfig(vocab_size=4, context=8)
+
+        def new_state(self, batch: int) -> TokenState:
+            return TokenState(torch.zeros(batch, 0, dtype=torch.int64))
+
+        def forward(self, ids: Tensor, state: TokenState) -> Tensor:
+            state.append(ids)
+            return table[ids].log()
+
+    (best,) = beam_search(Chain(), torch.tensor([[3]]), 4, beams=1, length_penalty=1.0, stop_token=1)
+    assert best.ids.tolist() == [3, 0, 0, 0, 0]
+    assert best.score == pytest.approx((math.log(0.2) + 3 * math.log(0.97)) / 4, abs=1e-5)
+    (best,) = beam_search(Chain(), torch.tensor([[3]]), 4, beams=1, length_penalty=0.0, stop_token=1)
+    assert best.ids.tolist() == [3, 1]

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from companion.language.contract import check_tokens
-from companion.language.scoring import mean_nats, next_token_loss, passages, perplexity
+from companion.language.scoring import mean_nats, next_token_loss, passages, perplexity, token_log_probs
 from companion.nn.kv_cache import KVCache
 from companion.text.gpt import GPT, GPTConfig
 from companion.training import TrainConfig, train
@@ -127,3 +127,12 @@ def test_bad_input() -> None:
         check_tokens(torch.tensor([[-1, 2]]), None, 5)
     with rejects("a state"):
         check_tokens(draw(1, 2), [KVCache()], 5)
+
+
+def test_padding_on_either_side_changes_no_log_probability():
+    model, ids = gpt(), draw(2, 6)
+    mask = torch.tensor([[False, False, True, True, True, True], [True, True, True, False, False, False]])
+    got = token_log_probs(model, ids, mask)
+    assert (got[0, :2] == 0).all() and (got[1, 2:] == 0).all()
+    torch.testing.assert_close(got[0, 2:], token_log_probs(model, ids[:1, 2:])[0], rtol=0, atol=1e-5)
+    torch.testing.assert_close(got[1, :2], token_log_probs(model, ids[1:, :3])[0], rtol=0, atol=1e-5)

@@ -46,9 +46,11 @@ def try_all(found: list[Mutant], jobs: int, marks: str) -> list[Result]:
     files = {path: files_that_test(path) for path in sorted({one.path for one in found})}
     copy = running.copy_project()
     print(f"{len(found)} mutants of {len(files)} modules; first the tests without any", flush=True)
-    seconds = running.baseline(copy, sorted({name for names in files.values() for name in names}), jobs, marks)
-    free: queue.SimpleQueue[Path] = queue.SimpleQueue()
-    for worker in running.workers(copy, jobs):
+    tests = sorted({name for names in files.values() for name in names})
+    seconds = running.baseline(copy, tests, jobs, marks)
+    staff = running.workers(copy, jobs, seconds, marks)
+    free: queue.SimpleQueue[running.Worker] = queue.SimpleQueue()
+    for worker in staff:
         free.put(worker)
     started = time.monotonic()
 
@@ -63,6 +65,8 @@ def try_all(found: list[Mutant], jobs: int, marks: str) -> list[Result]:
 
     with ThreadPoolExecutor(jobs) as pool:
         results = list(pool.map(one, found))
+    for worker in staff:
+        worker.close()
     print(f"{time.monotonic() - started:.0f} s, {sum(result.seconds for result in results):.0f} s of the processor")
     return results
 

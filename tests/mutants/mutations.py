@@ -1,8 +1,9 @@
 """The mutants of a module, made by cosmic-ray, and the choice of those that say something about the tests.
 
-cosmic-ray offers every replacement that Python's grammar allows. Left out are those that no test needs to notice (in
-annotations and decorators' arguments, a second name for the same operation) and those that any test notices, since they raise
-on the spot (a shift of floats): they would only lift the rate.
+cosmic-ray offers every replacement that Python's grammar allows. Left out are those that no test needs to notice: in
+annotations, decorators' arguments and the words of an error, a removed cache (the same results, later), a second name for the
+same operation. And those that any test notices, since they raise on the spot (a shift of floats, another sign between types):
+they would only lift the rate.
 
 mutmut, tried on the same module, leaves every decorated function alone, and these are the package's entry points; nor does it
 run beside jaxtyping's import hook.
@@ -21,6 +22,9 @@ from cosmic_ray.mutating import mutate_code
 
 _BITS = {"BitAnd", "BitOr", "BitXor", "LShift", "RShift"}
 _IDENTITY = {"Is", "IsNot"}
+_CACHES = {"cache", "lru_cache", "cached_property"}
+# What the name of a type is made of, as in ``Data = Sequence[Tensor] | Callable[[int], Batch]``.
+_OF_TYPES = (ast.Name, ast.Attribute, ast.Subscript, ast.List, ast.Tuple, ast.BinOp, ast.BitOr, ast.Load)
 
 
 @dataclass(frozen=True)
@@ -84,25 +88,38 @@ def _tells(operator: str) -> bool:
 
 
 def _silent(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """Where annotations and the arguments of decorators (``frozen=True``, ``maxsize=1``) begin and end."""
-    lines = source.splitlines()
+    """Where annotations, types' names, decorators' arguments (``frozen=True``), caches and errors' words begin and end."""
+    lines, tree = source.splitlines(), ast.parse(source)
 
     def place(line: int, byte: int) -> tuple[int, int]:
         return line, len(lines[line - 1].encode()[:byte].decode())  # Python's syntax tree counts bytes
 
-    def nodes() -> Iterator[ast.expr | None]:
-        for node in ast.walk(ast.parse(source)):
-            if isinstance(node, (ast.arg, ast.AnnAssign)):
-                yield node.annotation
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                yield node.returns
+    def span(node: ast.expr, at: int = 0) -> tuple[tuple[int, int], tuple[int, int]]:
+        return place(node.lineno, node.col_offset - at), place(node.end_lineno, node.end_col_offset)
+
+    def spans() -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.arg, ast.AnnAssign)) and node.annotation:
+                yield span(node.annotation)
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.returns:
+                yield span(node.returns)
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+                yield from map(span, node.exc.args)
             for decorator in getattr(node, "decorator_list", []):
                 if isinstance(decorator, ast.Call):
-                    yield from [*decorator.args, *(keyword.value for keyword in decorator.keywords)]
+                    yield from map(span, [*decorator.args, *(keyword.value for keyword in decorator.keywords)])
+                if ast.unparse(decorator).split("(")[0].split(".")[-1] in _CACHES:
+                    yield span(decorator, at=1)
+        for node in tree.body:
+            if isinstance(node, ast.Assign) and _names_a_type(node.value):
+                yield span(node.value)
 
-    return [
-        (place(node.lineno, node.col_offset), place(node.end_lineno, node.end_col_offset)) for node in nodes() if node
-    ]
+    return list(spans())
+
+
+def _names_a_type(value: ast.expr) -> bool:
+    parts = list(ast.walk(value))
+    return all(isinstance(part, _OF_TYPES) or (isinstance(part, ast.Constant) and part.value is None) for part in parts)
 
 
 def modules(root: Path) -> list[str]:

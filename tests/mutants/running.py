@@ -1,16 +1,16 @@
-"""Running mutants: each in a fresh process of pytest, in a copy of the project, held to a limit of the processor's time.
+"""Running mutants: each in a process of its own, in a copy of the project, held to a limit of the processor's time.
 
-The working tree is never written: every worker has its copy below ``_build/mutants``. A fresh process costs the import of
-torch, and buys that no mutant can spoil the next one's run.
+The working tree is never written: every worker has its copy below ``_build/mutants``, and forks its runs of pytest from a
+process that has imported torch and the like, but nothing of the project (`warm`): no mutant can spoil the next one's run.
 """
 
 import ast
 import difflib
+import json
 import os
 import shutil
 import subprocess
 import sys
-import time
 import xml.etree.ElementTree as ET
 from collections import defaultdict
 from dataclasses import dataclass
@@ -24,11 +24,14 @@ COPIES = ROOT / "_build" / "mutants"
 COPIED = ("companion", "tests", "book/measured.json", "pyproject.toml", "README.md", "LICENSE")
 # Not of the modules: they run lessons, the book, graders or mutants.
 _OTHER_TESTS = {"exercises", "lessons", "book", "benchmarks", "mutants"}
-_PYTEST = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
+_PYTEST = ("-q", "-x", "-p", "no:cacheprovider")
+# Plugins that no test of a module needs; and what `warm` has imported is not rewritten, which is no fault.
+_LEAN = ("-p", "no:xdist", "-p", "no:benchmark", "-p", "no:anyio", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 _NO_TESTS = 5  # pytest's exit code
-_MEMORY_KB = 16 * 2**20  # of one process: a size that became a power must not take the machine down
-# Ten times the tests' usual time and a minute for the start. The wall only ends a process that waits for ever.
-_TIMES, _START, _WALL = 10, 60, 3600
+_MEMORY = 16 * 2**30  # bytes of one process: a size that became a power must not take the machine down
+# Four times the tests' usual time and 20 seconds for the start, for a mutant that never ends. They are the processor's, so a
+# busy machine kills nothing; the wall only ends a process that waits for ever.
+_TIMES, _START, _WALL = 4, 20, 3600
 
 
 @dataclass(frozen=True)
@@ -74,13 +77,27 @@ def _imports(root: Path) -> dict[Path, set[str]]:
     found: dict[Path, set[str]] = {}
     for path in sorted((root / "tests").rglob("test_*.py")):
         if _OTHER_TESTS.isdisjoint(path.relative_to(root).parts):
-            names = found[path.relative_to(root)] = set()
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Import):
-                    names |= {alias.name for alias in node.names}
-                if isinstance(node, ast.ImportFrom) and node.module:
-                    names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            found[path.relative_to(root)] = _imported(path)
     return found
+
+
+def _imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def imports_from_outside(copy: Path, files: list[str]) -> list[str]:
+    """What the package, the tests' own helpers and these tests import, without the project itself."""
+    package = (path for path in (copy / "companion").rglob("*.py") if "exercises" not in path.parts)
+    paths = [*package, *(copy / "tests").glob("[!t]*.py"), *(copy / name for name in files)]
+    return sorted(
+        {name for path in paths for name in _imported(path) if name.split(".")[0] not in ("companion", "tests")}
+    )
 
 
 def copy_project() -> Path:
@@ -96,9 +113,51 @@ def copy_project() -> Path:
     return copy
 
 
-def workers(copy: Path, n: int) -> list[Path]:
-    """n copies: this one and others made of it, with the byte code that its baseline has left."""
-    return [copy, *(shutil.copytree(copy, COPIES / str(number)) for number in range(1, n))]
+class Worker:
+    """A copy of the project, and the process that forks the runs in it; end it with `close`."""
+
+    def __init__(self, copy: Path, files: list[str]) -> None:
+        """Start the process, which imports what these tests need from outside."""
+        self.copy = copy
+        command = [sys.executable, str(Path(__file__).with_name("warm.py"))]
+        self._process = subprocess.Popen(
+            command, cwd=copy, env=_environment(), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        self._say(imports_from_outside(copy, files))
+
+    def pytest(self, files: list[str], cpu: int, marks: str) -> tuple[int, float]:
+        """The exit code of one run, held to so many seconds of the processor, and the seconds that it used."""
+        arguments = [*_PYTEST, *_LEAN, "-m", marks, *files]
+        self._say({"arguments": arguments, "cpu": cpu, "memory": _MEMORY, "wall": _WALL})
+        answer = json.loads(self._process.stdout.readline())
+        return answer["code"], answer["seconds"]
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+    def _say(self, what: object) -> None:
+        self._process.stdin.write(json.dumps(what) + "\n")
+        self._process.stdin.flush()
+
+
+def workers(copy: Path, n: int, seconds: dict[str, float], marks: str) -> list[Worker]:
+    """n of them: in this copy and in others made of it, with the byte code that its baseline has left.
+
+    Raises:
+        BaselineFailed: the quickest file fails in one, which would look like so many dead mutants.
+    """
+    copies = [copy, *(shutil.copytree(copy, COPIES / str(number)) for number in range(1, n))]
+    staff = [Worker(each, list(seconds)) for each in copies]
+    for quickest in sorted(seconds, key=seconds.__getitem__)[:1]:
+        for worker in staff:
+            code, _ = worker.pytest([quickest], int(_START + _TIMES * seconds[quickest]), marks)
+            if code:
+                for other in staff:
+                    other.close()
+                raise BaselineFailed(f"{quickest} ends with {code} in a fork, and with 0 in a fresh process")
+    return staff
 
 
 def baseline(copy: Path, files: list[str], jobs: int, marks: str) -> dict[str, float]:
@@ -109,7 +168,7 @@ def baseline(copy: Path, files: list[str], jobs: int, marks: str) -> dict[str, f
     """
     report = copy / "baseline.xml"
     parallel = ("-n", str(jobs), "--dist", "loadfile") if jobs > 1 else ()
-    command = [sys.executable, *_PYTEST, *parallel, "-m", marks, f"--junitxml={report}", *files]
+    command = [sys.executable, "-m", "pytest", *_PYTEST, *parallel, "-m", marks, f"--junitxml={report}", *files]
     environment = _environment() | {"PYTHONDONTWRITEBYTECODE": ""}
     done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
     if done.returncode not in (0, _NO_TESTS):
@@ -122,17 +181,17 @@ def baseline(copy: Path, files: list[str], jobs: int, marks: str) -> dict[str, f
     return seconds
 
 
-def run(mutant: Mutant, copy: Path, files: list[str], seconds: float, marks: str) -> Result:
+def run(mutant: Mutant, worker: Worker, files: list[str], seconds: float, marks: str) -> Result:
     """Put a mutant into a copy, run these tests, and take it out again.
 
     Args:
         mutant: the change.
-        copy: one of `workers`, which nobody else uses meanwhile.
+        worker: one of `workers`, which nobody else uses meanwhile.
         files: the tests; none makes the mutant ``untested``.
         seconds: what they take without a mutant.
         marks: which of them, in pytest's words.
     """
-    file, original = copy / mutant.path, ROOT / mutant.path
+    file, original = worker.copy / mutant.path, ROOT / mutant.path
     source = original.read_text(encoding="utf-8")
     changed = mutant.apply(source)
     diff = "\n".join(
@@ -141,35 +200,13 @@ def run(mutant: Mutant, copy: Path, files: list[str], seconds: float, marks: str
     )  # fmt: skip
     if not files:
         return Result(mutant, "untested", 0.0, diff)
-    limit = int(_START + _TIMES * seconds)
-    # The shell sets the limits: a function between fork and exec is not safe beside threads.
-    limits = f'ulimit -t {limit}; ulimit -v {_MEMORY_KB} 2>/dev/null; exec "$@"'
-    command = ["sh", "-c", limits, "sh", sys.executable, *_PYTEST, "-m", marks, *files]
     file.write_text(changed, encoding="utf-8")
     try:
-        code, used = _call(command, copy)
+        code, used = worker.pytest(files, int(_START + _TIMES * seconds), marks)
     finally:
         shutil.copy2(original, file)
     outcome = {0: "survived", _NO_TESTS: "untested"}.get(code, "killed")
     return Result(mutant, outcome, used, diff)
-
-
-def _call(command: list[str], copy: Path) -> tuple[int, float]:
-    """The exit code, and the seconds of the processor; 124 if it waited for ever."""
-    process = subprocess.Popen(
-        command, cwd=copy, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )  # fmt: skip
-    end = time.monotonic() + _WALL
-    while time.monotonic() < end:
-        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-        if pid:
-            process.returncode = os.waitstatus_to_exitcode(status)
-            return process.returncode, usage.ru_utime + usage.ru_stime
-        time.sleep(0.05)
-    os.killpg(process.pid, 9)
-    process.wait()
-    return 124, 0.0
 
 
 def _environment() -> dict[str, str]:

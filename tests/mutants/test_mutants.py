@@ -10,13 +10,20 @@ from tests.mutants.__main__ import keep, rates_by, report, try_all
 from tests.mutants.mutations import Mutant, modules, mutants, sample
 from tests.mutants.running import ROOT, BaselineFailed, Result, files_that_test
 
-SOURCE = '''@cache(maxsize=1)
+SOURCE = '''@wraps(maxsize=1)
 def double(ü: int | None, n: "int" = 2) -> int | None:
     """Twice."""
     if ü is None or n < 1:
         return None
     return -ü * n * -1
 '''
+NOBODYS = """Data = list[str] | dict[str, int | None]
+
+
+@functools.cache
+def load(name: str) -> Data:
+    raise KeyError(f"{name}: got {len(name) - 1}")
+"""
 
 
 def test_annotations_and_changes_that_raise_are_left_out() -> None:
@@ -32,6 +39,12 @@ def test_annotations_and_changes_that_raise_are_left_out() -> None:
             assert [number for number, (before, after) in lines if before != after] == [one.line]
         assert not any(bits in one.operator for bits in ("Shift", "Bit", "UAdd", "Invert"))
     assert len({one.apply(SOURCE) for one in found}) == len(found)
+
+
+def test_types_caches_and_the_words_of_errors_are_left_out() -> None:
+    assert mutants("companion/x.py", NOBODYS) == []
+    assert mutants("companion/x.py", NOBODYS.replace("raise", "return").replace("cache", "wraps")) != []
+    assert mutants("companion/x.py", "LIMIT = 2 | OTHER\n") != []
 
 
 def test_a_sample_takes_each_place_once_and_is_the_same_for_one_seed() -> None:
@@ -105,6 +118,15 @@ def test_a_mutant_dies_of_its_test_and_the_working_tree_is_never_touched(project
 def test_failing_tests_say_nothing_about_a_mutant(project: Path) -> None:
     (project / "tests/test_sums.py").write_text("from companion import sums\n\n\ndef test():\n    assert False\n")
     with pytest.raises(BaselineFailed):
+        try_all(of_project(project)[:1], 1, "not slow")
+
+
+@pytest.mark.slow
+def test_a_fork_that_fails_by_itself_kills_no_mutant(project: Path) -> None:
+    (project / "tests/test_sums.py").write_text(
+        "import os\nfrom companion import sums\n\n\ndef test():\n    assert sums and os.getsid(0) != os.getpid()\n"
+    )
+    with pytest.raises(BaselineFailed, match="in a fork"):
         try_all(of_project(project)[:1], 1, "not slow")
 
 

@@ -55,3 +55,11 @@ def test_bad_input():
     ]:
         with rejects(pattern):
             call()
+
+
+def test_time_enters_as_itself_and_as_waves_of_periods_two_one_and_a_half():
+    net = TimedPointMLP(2, 2, width=8)
+    assert torch.allclose(net.frequencies, torch.pi * torch.tensor([1.0, 2.0, 4.0]))
+    x, t = torch.randn(4, 2), torch.rand(4)
+    waves = [f(k * torch.pi * t) for f in (torch.sin, torch.cos) for k in (1, 2, 4)]
+    assert torch.allclose(net(x, t), net.mlp(torch.stack([*x.T, t, *waves], 1)), atol=1e-5)

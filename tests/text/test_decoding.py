@@ -68,3 +68,12 @@ def test_bad_input(model):
         distinct([])
     with rejects("n"):
         distinct([[1, 2]], 0)
+
+
+def test_pairs_are_counted_unless_asked_otherwise_and_a_text_may_be_one_gram():
+    """ababc has 4 pairs of 3 kinds, 5 letters of 3 kinds, and 3 triples of 3 kinds."""
+    text = [0, 1, 0, 1, 2]
+    assert [distinct([text]), distinct([text], 1), distinct([text], 3)] == [3 / 4, 3 / 5, 1]
+    assert repetition([[7, 7, 7, 7]]) == 0 and distinct([[7, 7]]) == 1
+    with rejects("the shortest of 3 tokens, wanted at least n = 4"):
+        repetition([[1, 2, 3]])

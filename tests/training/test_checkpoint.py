@@ -210,3 +210,10 @@ def test_the_history_comes_back_bit_for_bit(tmp_path_factory, numbers, evaluatio
     save_checkpoint(path, updater, data="x", history={"loss": numbers, "evaluations": evaluations})
     back = History(**load_checkpoint(path, updater, data="x"))
     assert repr(back.loss) == repr(numbers) and back.evaluations == evaluations
+
+
+def test_missing_folders_are_made(tmp_path):
+    updater = Updater(net(), TrainConfig(steps=1))
+    path = tmp_path / "a" / "b" / "state.safetensors"
+    save_checkpoint(path, updater, data="x", history={"loss": []})
+    assert load_checkpoint(path, updater, data="x") == {"loss": []}

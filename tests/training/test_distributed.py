@@ -11,7 +11,7 @@ import safetensors
 import torch
 
 from companion.training import TrainConfig, train
-from companion.training.distributed import join, local_device, mean_over_processes
+from companion.training.distributed import average_gradients, join, local_device, mean_over_processes, share_of
 from tests.conftest import rejects
 from tests.training import parallel
 from tests.training.problems import net, regression, squared
@@ -108,3 +108,33 @@ def test_a_checkpoint_that_not_all_processes_see_is_refused(monkeypatch, tmp_pat
     monkeypatch.setattr("companion.training.loop.mean_over_processes", lambda value: value / 2)
     with rejects("put it on a shared disk", CorruptCheckpoint):
         train(net(), squared, regression(), config, checkpoint=tmp_path / "state")
+
+
+def test_each_process_takes_every_third_example_of_three(monkeypatch):
+    batch = (torch.arange(6), torch.arange(12).view(6, 2))
+    parts = []
+    for rank in range(3):
+        monkeypatch.setattr("companion.training.distributed.join", lambda rank=rank: (rank, 3))
+        x, y = share_of(batch)
+        assert torch.equal(y[:, 0], 2 * x)
+        parts.append(x)
+        with rejects("batch: got 5 examples, wanted a multiple of 3 processes"):
+            share_of((torch.arange(5),))
+    assert torch.equal(torch.stack(parts, 1).flatten(), batch[0])
+
+
+def test_gradients_are_averaged_over_the_processes_and_left_alone_by_one(monkeypatch):
+    """The reduction is replaced by one that adds a second process with three times our gradient."""
+    model = net()
+    model[0].bias.requires_grad_(False)
+    squared(model, regression(), torch.Generator()).backward()
+    before = [None if p.grad is None else p.grad.clone() for p in model.parameters()]
+    average_gradients(model)
+    assert all(old is None or torch.equal(old, p.grad) for old, p in zip(before, model.parameters(), strict=True))
+    monkeypatch.setattr("companion.training.distributed.join", lambda: (0, 2))
+    monkeypatch.setattr("torch.distributed.all_reduce", lambda gradient: gradient.mul_(4))
+    average_gradients(model)
+    assert before[1] is None and model[0].bias.grad is None
+    for old, parameter in zip(before, model.parameters(), strict=True):
+        if old is not None:
+            torch.testing.assert_close(parameter.grad, 2 * old)

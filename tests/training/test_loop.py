@@ -271,3 +271,9 @@ def test_bad_calls_are_refused():
         train(net(), lambda m, b, g: 0.5, (x, y), config)
     with rejects("loss: got a loss without a gradient"):
         train(net(), lambda m, b, g: squared(m, b, g).detach(), (x, y), config)
+
+
+@pytest.mark.parametrize("size", [1, 3, 5])
+def test_the_first_and_the_last_example_count(size):
+    x = torch.tensor([100.0, 1, 2, 3, 10_000])
+    assert mean_over_examples(lambda part: part, (x,), batch_size=size) == pytest.approx(10_106 / 5)

@@ -36,7 +36,7 @@ Score = Callable[[Tensor, Tensor], Tensor]
 
 
 class ScoreMLP(nn.Module):
-    """A score network for points: :math:`s_θ(x, σ) = net(x / √(1 + σ²), log σ) / σ`, so that net's output is about -ε."""
+    """A score network for points: :math:`s_θ(x, σ) = net(x / √(1 + σ²), log σ / 4) / σ`, so that net's output is about -ε."""
 
     def __init__(self, dims: int, *, width: int = 128, depth: int = 3) -> None:
         super().__init__()

@@ -172,3 +172,17 @@ def test_bad_input():
     ]:
         with rejects(pattern):
             call()
+
+
+def test_the_network_sees_unit_variance_and_a_small_logarithm_and_answers_the_noise():
+    """s(x, σ) = net(x / √(1 + σ²), log σ / 4) / σ, with levels from 0.01 to 100."""
+    net = ScoreMLP(3, width=8, depth=1)
+    x, sigma = torch.randn(5, 3), torch.tensor([0.01, 0.3, 1.0, 7.0, 100.0])
+    asked = []
+    net.net.forward = lambda y, time: asked.append((y, time)) or y + time[:, None]
+    got = net(x, sigma)
+    ((y, time),) = asked
+    for i, s in enumerate(sigma.tolist()):
+        torch.testing.assert_close(y[i], x[i] / math.sqrt(1 + s * s))
+        assert math.isclose(float(time[i]), math.log(s) / 4, abs_tol=1e-6)
+        torch.testing.assert_close(got[i], (y[i] + time[i]) / s)
