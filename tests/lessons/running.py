@@ -45,14 +45,6 @@ ON_THE_CPU = {
     "3_07_video",
     "3_07_video/coherence",
     "3_07_video/sora",
-    "3_08_scaling",
-    "3_08_scaling/laws",
-    "3_09_ethics",
-    "3_09_ethics/bias",
-    "3_09_ethics/energy",
-    "3_09_ethics/watermark",
-    "3_10_future",
-    "3_10_future/realtime",
 }
 
 
