@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from companion.language.contract import State, precise
 from companion.language.processors import Processor, processed
 from companion.training import evaluating
+from companion.training.random import multinomial
 from companion.validate import check_count, check_shapes
 
 
@@ -79,7 +80,7 @@ def choose(logits: Float[Tensor, "batch vocab"], generator: torch.Generator | No
     """One token a row: the likeliest without a generator, drawn from softmax(logits) with one."""
     if generator is None:
         return logits.argmax(-1)
-    return torch.multinomial(precise(logits).softmax(-1), 1, generator=generator)[:, 0]
+    return multinomial(precise(logits).softmax(-1), 1, generator)[:, 0]
 
 
 class BatchReader:

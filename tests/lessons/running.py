@@ -45,6 +45,8 @@ ON_THE_CPU = {
     "3_07_video",
     "3_07_video/coherence",
     "3_07_video/sora",
+    "3_09_ethics/watermark",
+    "3_10_future/realtime",
 }
 
 

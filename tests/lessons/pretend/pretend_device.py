@@ -19,14 +19,16 @@ NAME = "pretend"
 SMALL = 50_000  # weights of a network that a lesson may try out on the CPU
 aten = torch.ops.aten
 
-# Copying is what tensors of two devices are for.
-_COPIES = {aten._to_copy.default, aten.copy_.default, aten._copy_from.default}
+# Copying is what tensors of two devices are for; in inference mode ``.to`` arrives as itself.
+_MOVES = {aten._to_copy.default, aten.to.dtype_layout}
+_COPIES = {*_MOVES, aten.copy_.default, aten._copy_from.default}
 # Packed sequences: their lengths, the second argument or result, stay on the CPU.
 _PACKED = {
     aten._pack_padded_sequence.default,
     aten._pack_padded_sequence_backward.default,
     aten._pad_packed_sequence.default,
 }
+_RECURRENT = {aten.gru.data, aten.lstm.data}  # in inference mode they arrive whole, with a packed sequence's lengths
 # Of these, CUDA takes CPU tensors as indices, but not as values.
 _INDEXED = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default}
 # CUDA joins no tensor of the CPU to others, whatever its size.
@@ -85,7 +87,9 @@ class PretendTensor(torch.Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
-        return compute(func, args, kwargs or {})
+        # A view of a tensor that autograd knows cannot be wrapped in inference mode.
+        with torch.inference_mode(False), torch.set_grad_enabled(torch.is_grad_enabled()):
+            return compute(func, args, kwargs or {})
 
     __torch_function__ = torch._C._disabled_torch_function_impl
 
@@ -104,7 +108,7 @@ def compute(func, args: tuple, kwargs: dict):
     inner_args, inner_kwargs = tree_unflatten(held, form)
     if target == NAME:
         inner_kwargs["device"] = torch.device("cpu")
-    if func is aten._to_copy.default and target == "cpu":
+    if func in _MOVES and target == "cpu":
         return func(*inner_args, **inner_kwargs).clone()
     out = func(*inner_args, **inner_kwargs)
     if func is aten.copy_.default and not isinstance(args[0], PretendTensor):
@@ -123,7 +127,7 @@ def _refuse_mixed(func, args: tuple, leaves: list) -> None:
     checked = leaves
     if func in _INDEXED and isinstance(args[0], PretendTensor):
         checked = [args[0], *tree_flatten(args[2:])[0]]
-    if func in _PACKED:
+    if func in _PACKED or func in _RECURRENT:
         checked = [args[0]]
     foreign = [x for x in checked if isinstance(x, torch.Tensor) and not isinstance(x, PretendTensor)]
     foreign = [x for x in foreign if x.ndim or func in _JOINS]
