@@ -12,6 +12,7 @@ import json
 import os
 import random
 import textwrap
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,12 @@ class Lesson:
         """Tensors, models and data sets on the run's device: ``model, x = run.to(model, x)``; a single one as itself."""
         moved = tuple(thing.to(self.device) for thing in things)
         return moved[0] if len(moved) == 1 else moved
+
+    def clock(self) -> float:
+        """Seconds on a clock that is read when the device has done all that it was given; for differences."""
+        if self.device.type in ("cuda", "mps", "xpu"):
+            torch.get_device_module(self.device).synchronize()
+        return time.perf_counter()
 
     def generator(self, offset: int = 0) -> torch.Generator:
         """A CPU generator whose stream depends on the run's seed and on ``offset`` alone, so on no device.

@@ -175,7 +175,7 @@ def source_of(shown: object) -> str:
 
 
 @pytest.mark.parametrize("item", [train, evaluating, decay_groups, EMA, EMA.update, TrainConfig, ClaimFailed, Lesson])
-def test_show_prints_the_real_source_without_docstrings(page, item):
+def test_show_prints_the_real_source_without_docstrings_and_checks(page, item):
     show(item)
     source = source_of(page[0])
     assert source.startswith(f"# {item.__module__.replace('.', '/')}.py\n")
@@ -194,7 +194,10 @@ def textwrap_source(item: object) -> str:
 
 
 def strip(tree: ast.AST) -> None:
+    """Leave out what `show` leaves out: docstrings and ``@checked``."""
     for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            node.decorator_list = [d for d in node.decorator_list if ast.unparse(d) != "checked"]
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from companion.data.sets import DataSet
 from companion.data.splits import SPLITS
+from companion.training.random import multinomial, rand, randint, randn
 from companion.validate import (
     Count,
     Finite,
@@ -73,8 +74,8 @@ class GaussianMixture:
     @checked
     def sample(self, n: Count, generator: torch.Generator) -> tuple[Float[Tensor, "n d"], Int[Tensor, "n"]]:
         """``n`` points and the number of the Gaussian that each came from."""
-        labels = torch.multinomial(self.weights, n, replacement=True, generator=generator)
-        noise = torch.randn(n, self.means.shape[1], generator=generator, dtype=self.means.dtype)
+        labels = multinomial(self.weights, n, generator, replacement=True)
+        noise = randn((n, self.means.shape[1]), generator, self.means)
         return self.means[labels] + self.sd * noise, labels
 
     @checked
@@ -157,11 +158,11 @@ def moons(split: str = "train", *, noise: NonNegative = 0.1) -> PointSet:
 
     @checked
     def sample(n: Count, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        labels = torch.randint(2, (n,), generator=generator)
-        angle = math.pi * torch.rand(n, generator=generator)
+        labels = randint(2, (n,), generator)
+        angle = math.pi * rand((n,), generator)
         upper = torch.stack([angle.cos() - 0.5, angle.sin() - 0.25], 1)
         points = torch.where(labels[:, None] == 0, upper, -upper)
-        return points + noise * torch.randn(n, 2, generator=generator), labels
+        return points + noise * randn((n, 2), generator), labels
 
     return _point_set("moons", split, sample, None)
 

@@ -84,7 +84,7 @@ def fit_detector(
     """
     x = features(torch.cat([real, fake]))
     mean, spread = x.mean(0), x.std(0) + 1e-3
-    kind = torch.arange(2).repeat_interleave(len(real))
+    kind = torch.arange(2, device=x.device).repeat_interleave(len(real))
     return Detector(features, mean, spread, fit_logistic((x - mean) / spread, kind, 2, penalty=penalty))
 
 

@@ -15,45 +15,45 @@ needed query-key normalisation to stay stable at its size; the miniature does no
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from companion.data.moving_digits import DIGIT_NAMES
 from companion.language.generation import generate
 from companion.language.processors import Temperature
 from companion.language.scoring import token_log_probs
 from companion.nn.patch_codes import from_patch_codes, to_patch_codes
 from companion.training import evaluating
-from companion.validate import check_float, check_labels, check_number, check_shapes
+from companion.training.random import rand
+from companion.validate import Finite, Positive, check_labels, checked
 
 SIDE, PATCH = 12, 2  # pixels of the small picture and of a patch
 CODES, PLACES = 2 ** (PATCH * PATCH), (SIDE // PATCH) ** 2
-WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-DRAW, READ = len(WORDS), len(WORDS) + 1
-FIRST_CODE = len(WORDS) + 2
+DRAW, READ = len(DIGIT_NAMES), len(DIGIT_NAMES) + 1
+FIRST_CODE = len(DIGIT_NAMES) + 2
 VOCAB_SIZE = FIRST_CODE + CODES
 
 
-def to_codes(images: Float[Tensor, "n 1 28 28"]) -> Int[Tensor, "n 36"]:
+@checked
+def to_codes(images: Finite[Tensor, "n 1 28 28"]) -> Int[Tensor, "n 36"]:
     """Digits in [-1, 1] as patch codes: the middle 24×24, halved, in black and white, four pixels a number."""
-    check_shapes(images=(images, "n 1 28 28"))
-    check_float(images=images)
     small = F.avg_pool2d(images[:, :, 2:-2, 2:-2], 2)
     return to_patch_codes(torch.where(small > 0, 1.0, -1.0), PATCH)
 
 
+@checked
 def to_images(codes: Int[Tensor, "n 36"]) -> Float[Tensor, "n 1 28 28"]:
     """The pictures that codes stand for, each small pixel as a square of four."""
-    check_shapes(codes=(codes, f"n {PLACES}"))
     small = from_patch_codes(codes, SIDE // PATCH, PATCH)
     return F.pad(F.interpolate(small, scale_factor=2.0), (2, 2, 2, 2), value=-1.0)
 
 
-def rows(codes: Int[Tensor, "n 36"], labels: Int[Tensor, "n"], draw: Tensor) -> Int[Tensor, "n 38"]:
+@checked
+def rows(codes: Int[Tensor, "n 36"], labels: Int[Tensor, "n"], draw: Bool[Tensor, "n"]) -> Int[Tensor, "n 38"]:
     """The rows of tokens (eq-unified-rows): a task to draw where ``draw`` is true, to read where it is not."""
-    check_shapes(codes=(codes, f"n {PLACES}"), labels=(labels, "n"), draw=(draw, "n"))
     check_labels("codes", codes, CODES)
-    check_labels("labels", labels, len(WORDS))
+    check_labels("labels", labels, len(DIGIT_NAMES))
     picture, word = codes + FIRST_CODE, labels[:, None]
     drawing = torch.cat([torch.full_like(word, DRAW), word, picture], 1)
     reading = torch.cat([torch.full_like(word, READ), picture, word], 1)
@@ -65,18 +65,18 @@ def unified_loss(
 ) -> Float[Tensor, ""]:
     """Nats a token (eq-unified-loss), for codes and labels; a coin decides for each whether it is drawn or read."""
     codes, labels = batch
-    ids = rows(codes, labels, torch.rand(len(codes), generator=generator) < 0.5)
+    ids = rows(codes, labels, rand((len(codes),), generator, device=codes.device) < 0.5)
     nats = -token_log_probs(model, ids)
-    weight = torch.where(ids[:, 1:] < len(WORDS), word_weight, 1.0)
+    weight = torch.where(ids[:, 1:] < len(DIGIT_NAMES), word_weight, 1.0)
     return (weight * nats).sum() / weight.sum()
 
 
+@checked
 def read(model: nn.Module, codes: Int[Tensor, "n 36"]) -> Float[Tensor, "n 10"]:
     """The probability of each of the ten words after a picture, among the words alone."""
-    check_shapes(codes=(codes, f"n {PLACES}"))
     asked = torch.cat([codes.new_full((len(codes), 1), READ), codes + FIRST_CODE], 1)
     with evaluating(model):
-        return model(asked)[:, -1, : len(WORDS)].softmax(-1)
+        return model(asked)[:, -1, : len(DIGIT_NAMES)].softmax(-1)
 
 
 def likelihood(model: nn.Module, codes: Int[Tensor, "n 36"], labels: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
@@ -86,27 +86,26 @@ def likelihood(model: nn.Module, codes: Int[Tensor, "n 36"], labels: Int[Tensor,
         return token_log_probs(model, ids)[:, 1:].sum(1)
 
 
+@checked
 def draw(
     model: nn.Module,
     labels: Int[Tensor, "n"],
     generator: torch.Generator,
     *,
-    temperature: float = 1.0,
+    temperature: Positive = 1.0,
     begun: Int[Tensor, "n places"] | None = None,
 ) -> Int[Tensor, "n 36"]:
     """Codes of a picture for each word, place by place, from nothing or from the first codes of a picture.
 
     Words and marks are never drawn as a patch.
     """
-    check_labels("labels", labels, len(WORDS))
-    check_number("temperature", temperature, low=0, open_low=True)
+    check_labels("labels", labels, len(DIGIT_NAMES))
 
     def patches_only(ids: Tensor, logits: Tensor) -> Tensor:
         return logits.index_fill(1, torch.arange(FIRST_CODE, device=logits.device), -torch.inf)
 
     asked, left = torch.stack([torch.full_like(labels, DRAW), labels], 1), PLACES
     if begun is not None:
-        check_shapes(begun=(begun, f"{len(labels)} _"))
         asked, left = torch.cat([asked, begun + FIRST_CODE], 1), PLACES - begun.shape[1]
     processors = [patches_only, Temperature(temperature)]
     return generate(model, asked, left, processors=processors, generator=generator)[:, 2:] - FIRST_CODE

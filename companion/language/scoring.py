@@ -106,7 +106,7 @@ def mean_nats(
     device, total = device_of(model), 0.0
     with evaluating(model):
         for seen, wanted in parts:
-            total += float(_nats(model(seen.to(device)), wanted.to(device)).double().sum())
+            total += float(_nats(model(seen.to(device)), wanted.to(device)).cpu().double().sum())
     return total / (len(ids) - 1)
 
 

@@ -21,9 +21,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from companion.language.contract import device_of
 from companion.language.generation import choose
 from companion.language.processors import Processor, processed
 from companion.training import evaluating
+from companion.training.random import multinomial, rand
 from companion.validate import check_count, check_number, check_shapes
 
 
@@ -141,8 +143,8 @@ def judge(
                 return i, logits[i].argmax()
             continue
         p = logits[i].softmax(-1)
-        if torch.rand((), generator=generator, device=p.device) * q[i][token] >= p[token]:
-            return i, torch.multinomial(residual(p, q[i]), 1, generator=generator)[0]
+        if rand((), generator, p) * q[i][token] >= p[token]:
+            return i, multinomial(residual(p, q[i]), 1, generator)[0]
     return len(proposed), choose(logits[-1:], generator)[0]
 
 
@@ -159,7 +161,8 @@ class TextReader:
 
     def __call__(self, ids: Int[Tensor, "1 n"], places: int) -> Float[Tensor, "places vocab"]:
         """Processed logits of the token after each of the last ``places`` positions."""
-        logits = self.model(ids[:, self.state.length :], self.state)[:, -places:]
+        new = ids[:, self.state.length :].to(device_of(self.model))  # a table that drafts for a GPU may stay on the CPU
+        logits = self.model(new, self.state)[:, -places:].to(ids.device)
         first = ids.shape[1] - places + 1
         return torch.cat([processed(logits[:, i], ids[:, : first + i], self.processors) for i in range(places)])
 

@@ -21,7 +21,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from companion.validate import check_count, check_number
+from companion.training.random import randint
+from companion.validate import Count, check_count, check_number, checked
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,13 @@ class Interval:
         return self.high - self.low
 
 
-def wilson(successes: int, trials: int, *, level: float = 0.95) -> Interval:
+@checked
+def wilson(successes: int, trials: Count, *, level: float = 0.95) -> Interval:
     """Wilson's interval for a share (eq-bias-wilson).
 
     Raises:
         ValueError: no trial, more successes than trials, or a level outside (0, 1).
     """
-    check_count("trials", trials)
     check_count("successes", successes, low=0, high=trials)
     from scipy.stats import binomtest  # here: scipy.stats takes longer to import than this whole package
 
@@ -62,18 +63,19 @@ def percentile_interval(values: Sequence[float] | Float[Tensor, "n"], *, level: 
     """
     check_count("number of values", len(values))
     tail = (1 - _level(level)) / 2
-    low, high = torch.as_tensor(values, dtype=torch.float64).quantile(
+    low, high = torch.as_tensor(values, dtype=torch.float64, device="cpu").quantile(
         torch.tensor([tail, 1 - tail], dtype=torch.float64)
     )
     return Interval(float(low), float(high), level)
 
 
+@checked
 def bootstrap(
     sample: Tensor,
     statistic: Callable[[Tensor], Tensor],
     generator: torch.Generator,
     *,
-    resamples: int = 1000,
+    resamples: Count = 1000,
     level: float = 0.95,
 ) -> Interval:
     """The percentile interval of a statistic.
@@ -89,8 +91,7 @@ def bootstrap(
         ValueError: fewer than two observations, or a statistic that is not one number.
     """
     check_count("observations", len(sample), low=2)
-    check_count("resamples", resamples)
-    rows = torch.randint(len(sample), (resamples, len(sample)), generator=generator)
+    rows = randint(len(sample), (resamples, len(sample)), generator, sample)
     values = [torch.as_tensor(statistic(sample[row])) for row in rows]
     if values[0].numel() != 1:
         raise ValueError(f"statistic: got shape {tuple(values[0].shape)}, wanted one number")

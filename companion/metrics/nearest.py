@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from companion.training.random import rand
 from companion.validate import Count, Finite, NonNegative, check_count, checked
 
 
@@ -97,7 +98,7 @@ def copying_test(
     pool = torch.cat([train, held_out])
     hits = torch.bincount(nearest(samples, pool).index[:, 0].cpu(), minlength=len(pool)).double()
     share = float(hits[: len(train)].sum()) / len(samples)
-    orders = torch.rand(permutations, len(pool), generator=generator).argsort(1)[:, : len(train)]
+    orders = rand((permutations, len(pool)), generator, device="cpu").argsort(1)[:, : len(train)]
     null = hits[orders].sum(1) / len(samples)
     # The share itself is one of the possible labellings; the tolerance is for sums in another order.
     p_value = (1 + int((null >= share - 1e-12).sum())) / (permutations + 1)

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from companion.validate import check_float, check_number, check_shapes
+from companion.validate import Finite, Share, checked
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,14 @@ class ROC:
     false_positive: Float[Tensor, "points"]
     true_positive: Float[Tensor, "points"]
 
-    def power_at(self, rate: float) -> float:
+    @checked
+    def power_at(self, rate: Share) -> float:
         """The largest true-positive rate among the thresholds whose false-positive rate is at most ``rate``."""
-        check_number("rate", rate, low=0, high=1)
         return float(self.true_positive[self.false_positive <= rate].max())
 
 
-def roc(higher: Float[Tensor, "n"], lower: Float[Tensor, "m"]) -> ROC:
+@checked
+def roc(higher: Finite[Tensor, "n"], lower: Finite[Tensor, "m"]) -> ROC:
     """The ROC curve of the scores of two groups, with one point for each value that occurs.
 
     Args:
@@ -60,7 +61,8 @@ def roc(higher: Float[Tensor, "n"], lower: Float[Tensor, "m"]) -> ROC:
     return ROC(torch.from_numpy(threshold), torch.from_numpy(false), torch.from_numpy(true))
 
 
-def auc(higher: Float[Tensor, "n"], lower: Float[Tensor, "m"]) -> float:
+@checked
+def auc(higher: Finite[Tensor, "n"], lower: Finite[Tensor, "m"]) -> float:
     """The area under the ROC curve; arguments and errors as for `roc`."""
     from sklearn.metrics import roc_auc_score
 
@@ -69,7 +71,5 @@ def auc(higher: Float[Tensor, "n"], lower: Float[Tensor, "m"]) -> float:
 
 def _labelled(higher: Float[Tensor, "n"], lower: Float[Tensor, "m"]) -> tuple[np.ndarray, np.ndarray]:
     """Which group each score is of, 1 for the higher, and the scores."""
-    check_shapes(higher=(higher, "n"), lower=(lower, "m"))
-    check_float(higher=higher, lower=lower)
     scores = torch.cat([higher.cpu(), lower.cpu()]).double().numpy()
     return np.repeat([1, 0], [len(higher), len(lower)]), scores

@@ -72,8 +72,12 @@ def count_examples(data: Sequence[Tensor]) -> int:
 
 @contextlib.contextmanager
 def seeded(device: torch.device, *parts: object) -> Iterator[torch.Generator]:
-    """A CPU generator seeded by ``parts``; the global ones, which dropout uses, are seeded too and put back afterwards."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    """A CPU generator seeded by ``parts``; the global ones, which dropout uses, are seeded too and put back afterwards.
+
+    On Apple's GPUs dropout's is seeded but not put back: torch cannot fork that one.
+    """
+    forked = [device] if device.type in ("cuda", "xpu") else []
+    with torch.random.fork_rng(forked, device_type=device.type if forked else "cuda"):
         torch.manual_seed(mix("global", *parts))
         yield torch.Generator().manual_seed(mix("noise", *parts))
 

@@ -77,9 +77,10 @@ def load_checkpoint(path: Path | str, updater: Updater, *, data: str) -> dict[st
             f"{path} was made by a run with another configuration (saved → wanted: {'; '.join(differ)}); "
             "delete it to start anew"
         )
+    fused = bool(updater.optimizer.defaults["fused"])  # its kernel wants the count of steps beside the weights
     moments = {
         parameter: {
-            "step": torch.zeros(()),
+            "step": torch.zeros((), device=parameter.device if fused else "cpu"),
             "exp_avg": torch.zeros_like(parameter),
             "exp_avg_sq": torch.zeros_like(parameter),
         }

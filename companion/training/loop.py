@@ -27,7 +27,7 @@ from companion.training.losses import MaskedMean
 from companion.training.modes import evaluating
 from companion.training.optimization import TrainConfig, TrainingDiverged, Updater, decay_groups
 from companion.training.precision import uses_bf16
-from companion.validate import check_count
+from companion.validate import Count, check_count, checked
 
 Loss = Callable[[nn.Module, Batch, torch.Generator], Tensor | MaskedMean]
 
@@ -50,9 +50,9 @@ class History:
     evaluated_at: list[int] = field(default_factory=list)
     evaluations: list[dict[str, float]] = field(default_factory=list)
 
-    def smoothed_loss(self, window: int = 25) -> list[float]:
+    @checked
+    def smoothed_loss(self, window: Count = 25) -> list[float]:
         """The running mean of the loss over the last ``window`` steps (fewer at the start)."""
-        check_count("window", window)
         sums = [0.0]
         for value in self.loss:
             sums.append(sums[-1] + value)

@@ -12,17 +12,19 @@ Pascanu, Mikolov & Bengio, arXiv:1211.5063. Averaged weights: Polyak & Juditsky,
 import copy
 import math
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
 from torch import nn
 
-from companion.validate import check_choice, check_count, check_number
+from companion.validate import Count, NonNegative, Positive, Range, Share, check_count, check_number, checked
 
 
 class TrainingDiverged(ArithmeticError):
     """The loss or its gradient is no longer a finite number."""
 
 
+@checked
 @dataclass(frozen=True)
 class TrainConfig:
     """How to train.
@@ -45,36 +47,22 @@ class TrainConfig:
         ValueError: a value out of its range; the message names the field.
     """
 
-    steps: int
-    batch_size: int = 64
-    lr: float = 1e-3
-    warmup: float = 0.05
-    final_lr: float = 0.1
-    weight_decay: float = 0.01
+    steps: Count
+    batch_size: Count = 64
+    lr: Positive = 1e-3
+    warmup: Share = 0.05
+    final_lr: Share = 0.1
+    weight_decay: NonNegative = 0.01
     betas: tuple[float, float] = (0.9, 0.99)
-    clip: float = 1.0
-    accumulate: int = 1
-    ema: float | None = None
-    precision: str = "fp32"
-    seed: int = 0
+    clip: Positive = 1.0
+    accumulate: Count = 1
+    ema: Share | None = None
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    seed: Annotated[int, Range(0)] = 0
 
     def __post_init__(self) -> None:
-        check_count("steps", self.steps)
-        check_count("batch_size", self.batch_size)
-        check_count("accumulate", self.accumulate)
-        check_count("seed", self.seed, low=0)
-        check_number("lr", self.lr, low=0, open_low=True)
-        check_number("clip", self.clip, low=0, open_low=True)
-        check_number("weight_decay", self.weight_decay, low=0)
-        check_number("warmup", self.warmup, low=0, high=1)
-        check_number("final_lr", self.final_lr, low=0, high=1)
-        if not isinstance(self.betas, (tuple, list)) or len(self.betas) != 2:
-            raise ValueError(f"betas: got {self.betas!r}, wanted two numbers from 0 to below 1")
         for beta in self.betas:
             check_number("betas", beta, low=0, high=1 - 1e-9)
-        if self.ema is not None:
-            check_number("ema", self.ema, low=0, high=1)
-        check_choice("precision", self.precision, ("fp32", "bf16", "auto"))
 
     def lr_at(self, step: int) -> float:
         """The learning rate of a step, counted from 0: linear warm-up, then half a cosine down to ``final_lr``.
@@ -98,8 +86,8 @@ class EMA:
         updates: how often the average was updated.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        check_number("decay", decay, low=0, high=1)
+    @checked
+    def __init__(self, model: nn.Module, decay: Share) -> None:
         self.model = copy.deepcopy(model).requires_grad_(False).eval()
         self.decay = decay
         self.updates = 0

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from companion.data import digits
+from companion.data.moving_digits import DIGIT_NAMES
 from companion.future.unified import (
     CODES,
     DRAW,
@@ -11,7 +12,6 @@ from companion.future.unified import (
     PLACES,
     READ,
     VOCAB_SIZE,
-    WORDS,
     draw,
     likelihood,
     read,
@@ -49,7 +49,7 @@ def test_rows_hold_task_word_and_picture_in_their_orders() -> None:
     ids = rows(codes, labels, torch.tensor([True, False]))
     assert ids[0].tolist() == [DRAW, 7, *(codes[0] + FIRST_CODE).tolist()]
     assert ids[1].tolist() == [READ, *(codes[1] + FIRST_CODE).tolist(), 2]
-    assert VOCAB_SIZE == len(WORDS) + 2 + CODES
+    assert VOCAB_SIZE == len(DIGIT_NAMES) + 2 + CODES
 
 
 def test_the_loss_is_the_weighted_mean_over_both_orders() -> None:

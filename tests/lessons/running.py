@@ -34,13 +34,7 @@ ON_THE_CPU = {
     "3_04_text/gpt",
     "3_05_code",
     "3_05_code/codex",
-    "3_08_scaling",
-    "3_08_scaling/laws",
-    "3_09_ethics",
-    "3_09_ethics/bias",
-    "3_09_ethics/energy",
     "3_09_ethics/watermark",
-    "3_10_future",
     "3_10_future/realtime",
 }
 

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from companion.data import digits
+from companion.training.random import rand
 from companion.validate import Finite, check_labels, check_number, checked
 
 PLANTED = (0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -27,11 +28,14 @@ class SkewedDigits:
     labels: Int[Tensor, "n"]
     blue: Bool[Tensor, "n"]
 
+    def to(self, device: torch.device | str) -> "SkewedDigits":
+        return SkewedDigits(self.images.to(device), self.labels.to(device), self.blue.to(device))
+
 
 @checked
 def paint(images: Finite[Tensor, "n 1 height width"], blue: Bool[Tensor, "n"]) -> Float[Tensor, "n 3 height width"]:
     """Grey digits in [-1, 1], 1 being ink, as blue or orange ink on white paper."""
-    inks = torch.tensor([_ORANGE, _BLUE], dtype=images.dtype)[blue.long()][:, :, None, None]
+    inks = torch.tensor([_ORANGE, _BLUE], dtype=images.dtype, device=images.device)[blue.long()][:, :, None, None]
     return 1 - (images + 1) * (1 - inks)
 
 
@@ -63,5 +67,5 @@ def skewed_digits(
         check_number("shares", share, low=0, high=1)
     data = digits(split, limit=limit)
     check_labels("labels", data.labels, 10)
-    blue = torch.rand(len(data), generator=generator) < torch.tensor(shares)[data.labels]
+    blue = rand((len(data),), generator) < torch.tensor(shares)[data.labels]
     return SkewedDigits(paint(data.images, blue), data.labels, blue)

@@ -2,7 +2,7 @@
 
 It is told the digit and never the ink: what it draws blue, it draws blue because blue went with the digit in its data. The
 flow is trained with a tenth of the labels dropped, so that it can be guided (`companion.diffusion.guidance`), over all of the
-path from noise to code or over its later part only (`draw`, ``guide_from``).
+path from noise to code or over its later part only (`draw_painted_digits`, ``guide_from``).
 
 Sources: the latent model is that of Rombach et al., arXiv:2112.10752, in miniature; guidance in an interval of the path is
 Kynkäänniemi et al., arXiv:2404.07724, who recommend it for quality and variety.
@@ -22,11 +22,12 @@ from companion.diffusion.paths import RectifiedFlow
 from companion.diffusion.prediction import as_denoiser
 from companion.foundations.elbo import elbo_loss
 from companion.foundations.vae import VAE, GaussianLikelihood
+from companion.image.ddpm import NO_LABEL
 from companion.nn.point_mlp import TimedPointMLP
 from companion.training import TrainConfig, train
-from companion.validate import check_number, check_shapes
+from companion.training.random import multinomial, randn
+from companion.validate import Count, Share, checked
 
-NO_LABEL = 10
 LATENT = 20
 FLOW = RectifiedFlow()
 LOSS = DenoisingLoss(FLOW, "velocity", drop=0.1, null=NO_LABEL)
@@ -57,10 +58,11 @@ def untrained_vae(hidden: int = 256) -> VAE:
     return VAE(encoder, decoder, GaussianLikelihood(0.7), (pixels,), (LATENT,))
 
 
+@checked
 def fit_codec(images: Float[Tensor, "n 3 28 28"], config: TrainConfig) -> Codec:
     """Train the VAE; it sees neither digit nor ink."""
     flat = images.flatten(1)
-    vae = train(untrained_vae(), elbo_loss, (flat,), config).model
+    vae = train(untrained_vae().to(flat.device), elbo_loss, (flat,), config).model
     with torch.no_grad():
         mean = vae.encode(flat).mean
     return Codec(vae, mean.mean(0), (mean - mean.mean(0)).std())
@@ -79,6 +81,7 @@ class LabelledVelocity(nn.Module):
         return self.net(torch.cat([x, F.one_hot(labels, NO_LABEL + 1).to(x)], 1), t)
 
 
+@checked
 def fit_flow(
     codes: Float[Tensor, "n latent"],
     labels: Int[Tensor, "n"],
@@ -87,26 +90,25 @@ def fit_flow(
     weights: Float[Tensor, "n"] | None = None,
 ) -> LabelledVelocity:
     """Train the velocity on codes with their digits, each drawn as often as its weight says (all alike if none)."""
-    check_shapes(codes=(codes, "n latent"), labels=(labels, "n"))
-    chance = torch.ones(len(codes)) if weights is None else weights.float()
-    check_shapes(weights=(chance, str(len(codes))))
+    chance = torch.ones(len(codes)) if weights is None else weights.float().cpu()
 
     def draw_batch(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        rows = torch.multinomial(chance, n, replacement=True, generator=generator)
+        rows = multinomial(chance, n, generator, replacement=True).to(codes.device)
         return codes[rows], labels[rows]
 
-    return train(LabelledVelocity(), LOSS, draw_batch, config).model
+    return train(LabelledVelocity().to(codes.device), LOSS, draw_batch, config).model
 
 
-def draw(
+@checked
+def draw_painted_digits(
     codec: Codec,
     velocity: LabelledVelocity,
     labels: Int[Tensor, "n"],
     generator: torch.Generator,
     *,
     scale: float = 1.0,
-    guide_from: float = 0.0,
-    steps: int = 12,
+    guide_from: Share = 0.0,
+    steps: Count = 12,
 ) -> Float[Tensor, "n 3 28 28"]:
     """A painted digit for each label.
 
@@ -115,8 +117,6 @@ def draw(
         guide_from: guide only once so much of the way from noise (0) to code (1) is behind; 0 guides everywhere.
         steps: Heun's, two evaluations of the network each, but one in the last.
     """
-    check_shapes(labels=(labels, "n"))
-    check_number("guide_from", guide_from, low=0, high=1)
     net = guided(velocity, labels, scale, null=NO_LABEL, interval=(guide_from, FLOW.data))
-    noise = torch.randn(len(labels), LATENT, generator=generator)
+    noise = randn((len(labels), LATENT), generator, codec.mean)
     return codec.images(heun_sample(as_denoiser(net, FLOW, "velocity"), FLOW, noise, steps))

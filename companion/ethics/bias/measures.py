@@ -34,6 +34,7 @@ def class_shares(labels: Int[Tensor, "n"], attribute: Bool[Tensor, "n"], classes
         ValueError: a class without an example: its share is not known.
     """
     check_labels("labels", labels, classes)
+    labels, attribute = labels.cpu(), attribute.cpu()  # shares are float64, which not every device has
     count = torch.bincount(labels, minlength=classes)
     if (count == 0).any():
         raise ValueError(f"labels: got no example of class {int((count == 0).nonzero()[0])}, wanted one of each")
@@ -75,6 +76,7 @@ def guided_share(
 
 def independence_weights(labels: Int[Tensor, "n"], attribute: Bool[Tensor, "n"], classes: int) -> Float[Tensor, "n"]:
     """A weight for each example under which attribute and class are independent (eq-bias-weights). Their mean is 1."""
+    labels, attribute = labels.cpu(), attribute.cpu()
     shares = class_shares(labels, attribute, classes)[labels]
     overall = attribute.double().mean()
     return torch.where(attribute, overall / shares, (1 - overall) / (1 - shares))

@@ -20,6 +20,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from companion.language.contract import precise
+from companion.training.random import multinomial, rand, randint
 from companion.validate import Finite, Share, check_count, checked
 
 
@@ -34,7 +35,7 @@ def substitute(
     ids: Int[Tensor, "texts n"], share: Share, weights: Finite[Tensor, "vocab"], generator: torch.Generator
 ) -> Int[Tensor, "texts n"]:
     """Replace each token with chance ``share`` by a draw from ``weights``, which need not sum to one."""
-    drawn = torch.multinomial(weights, ids.numel(), replacement=True, generator=generator).view_as(ids)
+    drawn = multinomial(weights, ids.numel(), generator, replacement=True).view_as(ids)
     return torch.where(_places(ids, share, generator), drawn, ids)
 
 
@@ -43,8 +44,8 @@ def crop(ids: Int[Tensor, "texts n"], length: int, generator: torch.Generator) -
     """A passage of ``length`` tokens from each text, beginning at a random place."""
     n = ids.shape[1]
     check_count("length", length, high=n)
-    start = torch.randint(n - length + 1, (len(ids), 1), generator=generator)
-    return ids.gather(1, start + torch.arange(length))
+    start = randint(n - length + 1, (len(ids), 1), generator, ids)
+    return ids.gather(1, start + torch.arange(length, device=ids.device))
 
 
 @checked
@@ -79,10 +80,10 @@ def redraw(
     state = model.new_state(len(ids))
     for place in range(n - 1):
         logits = precise(model(new[:, place : place + 1], state)[:, -1])
-        drawn = torch.multinomial(logits.softmax(-1), 1, generator=generator)[:, 0]
+        drawn = multinomial(logits.softmax(-1), 1, generator)[:, 0]
         new[:, place + 1] = torch.where(chosen[:, place + 1], drawn, new[:, place + 1])
     return new
 
 
 def _places(ids: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    return torch.rand(ids.shape, generator=generator) < share
+    return rand(ids.shape, generator, device=ids.device) < share

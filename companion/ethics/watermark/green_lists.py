@@ -77,7 +77,7 @@ class GreenLists:
     def after(self, previous: Int[Tensor, "n"]) -> Bool[Tensor, "n vocab"]:
         """Which tokens are green after each of these."""
         check_labels("previous", previous, self.vocab_size)
-        return torch.stack([_deal(self, token) for token in previous.tolist()])
+        return torch.stack([_deal(self, token) for token in previous.tolist()]).to(previous.device)
 
     @checked
     def colours(self, ids: Int[Tensor, "n"]) -> Bool[Tensor, "n_minus_1"]:

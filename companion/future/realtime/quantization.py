@@ -20,14 +20,15 @@ no outlier columns in 16 bits, which LLM.int8() needs for models of billions of 
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float, Int8
 from torch import Tensor, nn
 
-from companion.validate import check_choice, check_count, check_float, check_shapes
+from companion.validate import Finite, Range, checked
 
-GROUPS = ("channel", "tensor")
+Group = Literal["channel", "tensor"]
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Quantized:
     """A matrix as whole numbers.
 
     Attributes:
-        values: from -(2^(bits-1) - 1) to 2^(bits-1) - 1, shape (out, in).
-        scale: of each row, shape (out).
+        values: from -(2^(bits-1) - 1) to 2^(bits-1) - 1.
+        scale: of each row.
         bits: of a number.
     """
 
@@ -54,12 +55,11 @@ class Quantized:
         return self.values.numel() * self.bits / 8 + self.scale.numel() * self.scale.element_size()
 
 
-def quantize(weight: Float[Tensor, "out in"], bits: int = 8, *, group: str = "channel") -> Quantized:
+@checked
+def quantize(
+    weight: Finite[Tensor, "out in"], bits: Annotated[int, Range(2, 8)] = 8, *, group: Group = "channel"
+) -> Quantized:
     """Round a matrix to whole numbers of ``bits`` bits (eq-realtime-absmax), a scale for each row or one for all."""
-    check_shapes(weight=(weight, "out in"))
-    check_float(weight=weight)
-    check_count("bits", bits, low=2, high=8)
-    check_choice("group", group, GROUPS)
     weight = weight.detach()
     largest = weight.abs().amax(1) if group == "channel" else weight.abs().max().expand(len(weight))
     scale = largest / (2 ** (bits - 1) - 1)
@@ -67,9 +67,9 @@ def quantize(weight: Float[Tensor, "out in"], bits: int = 8, *, group: str = "ch
     return Quantized((weight / safe[:, None]).round().to(torch.int8), safe.clone(), bits)
 
 
-def sqnr(weight: Float[Tensor, "*shape"], rounded: Float[Tensor, "*shape"]) -> float:
+@checked
+def sqnr(weight: Finite[Tensor, "*shape"], rounded: Finite[Tensor, "*shape"]) -> float:
     """Signal to quantisation noise, in decibels (eq-realtime-sqnr)."""
-    check_float(weight=weight, rounded=rounded)
     weight, rounded = weight.detach(), rounded.detach()
     return float(10 * torch.log10(weight.square().sum() / (weight - rounded).square().sum()))
 
@@ -83,7 +83,7 @@ class QuantizedLinear(nn.Module):
         group: ``"channel"`` or ``"tensor"``.
     """
 
-    def __init__(self, layer: nn.Linear, bits: int = 8, *, group: str = "channel") -> None:
+    def __init__(self, layer: nn.Linear, bits: int = 8, *, group: Group = "channel") -> None:
         super().__init__()
         self.in_features, self.out_features = layer.in_features, layer.out_features
         stored = quantize(layer.weight, bits, group=group)
@@ -104,7 +104,7 @@ class QuantizedLinear(nn.Module):
 
 
 def quantize_model(
-    model: nn.Module, bits: int = 8, *, group: str = "channel", where: Callable[[str], bool] = lambda name: True
+    model: nn.Module, bits: int = 8, *, group: Group = "channel", where: Callable[[str], bool] = lambda name: True
 ) -> nn.Module:
     """A copy of a model with every linear layer whose name passes ``where`` replaced by a `QuantizedLinear`.
 

@@ -17,6 +17,7 @@ quarter of it. A Llama's 0.02 is meant for widths of a thousand; at a width of 1
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Int
@@ -26,7 +27,7 @@ from companion.language.scoring import mean_nats, next_token_loss, passages
 from companion.scaling.flops import decoder_flops, training_flops
 from companion.text.llama import Llama, LlamaConfig
 from companion.training import TrainConfig, train
-from companion.validate import check_count, check_number
+from companion.validate import Count, Positive, Range, checked
 
 __all__ = [
     "FinishedRun",
@@ -63,9 +64,9 @@ class FinishedRun:
     loss: float
 
 
-def family_config(width: int, vocab_size: int) -> LlamaConfig:
+@checked
+def family_config(width: Annotated[int, Range(4)], vocab_size: Count) -> LlamaConfig:
     """The family's member of that width: as many heads as fit, a gated MLP of about 8/3 of the width."""
-    check_count("width", width, low=4)
     heads = max(1, width // HEAD_WIDTH)
     while width % (2 * heads):
         heads -= 1
@@ -79,15 +80,15 @@ def count_parameters(config: LlamaConfig) -> int:
     return config.vocab_size * w + config.layers * layer + w
 
 
-def learning_rate(width: int) -> float:
+@checked
+def learning_rate(width: Count) -> float:
     """The highest learning rate for a width (eq-laws-lr)."""
-    check_count("width", width)
     return RATE * (32 / width) ** POWER
 
 
-def tokens_for(compute: float, config: LlamaConfig) -> int:
+@checked
+def tokens_for(compute: Positive, config: LlamaConfig) -> int:
     """D: how many tokens a compute allows, in whole batches and at least one; exact, not C / 6N."""
-    check_number("compute", compute, low=0, open_low=True)
     batch = BATCH * CONTEXT
     return batch * max(1, round(compute / (3 * decoder_flops(config) * batch)))
 
@@ -103,22 +104,29 @@ def start_evenly(model: nn.Module) -> None:
             module.weight.normal_(std=module.embedding_dim**-0.5)
 
 
-def build_member(width: int, vocab_size: int, seed: int) -> Llama:
+@checked
+def build_member(width: int, vocab_size: int, seed: Annotated[int, Range(0)]) -> Llama:
     """The untrained member of a width."""
-    check_count("seed", seed, low=0)
     torch.manual_seed(1_000_003 * seed + width)
     model = Llama(family_config(width, vocab_size))
     start_evenly(model)
     return model
 
 
+@checked
 def train_to_end(
-    model: nn.Module, ids: Int[Tensor, "tokens"], tokens: int, *, lr: float, seed: int, final: float = FINAL
+    model: nn.Module,
+    ids: Int[Tensor, "length"],
+    tokens: Annotated[int, Range(BATCH * CONTEXT)],
+    *,
+    lr: float,
+    seed: int,
+    final: float = FINAL,
 ) -> nn.Module:
     """Train on ``tokens`` tokens, drawn as passages of a text, with a schedule that ends there.
 
     Args:
-        model: any language model that reads `CONTEXT` tokens.
+        model: any language model that reads `CONTEXT` tokens, on the device of the text.
         ids: the text.
         tokens: D; rounded down to whole batches.
         lr: the highest learning rate.
@@ -128,7 +136,6 @@ def train_to_end(
     Raises:
         ValueError: less than one batch of tokens.
     """
-    check_count("tokens", tokens, low=BATCH * CONTEXT)
     config = TrainConfig(
         steps=tokens // (BATCH * CONTEXT), batch_size=BATCH, lr=lr, warmup=WARMUP, final_lr=final, seed=seed
     )
@@ -138,7 +145,7 @@ def train_to_end(
 def train_run(
     width: int,
     tokens: int,
-    ids: Int[Tensor, "tokens"],
+    ids: Int[Tensor, "length"],
     held_out: Int[Tensor, "others"],
     *,
     vocab_size: int,
@@ -146,8 +153,8 @@ def train_run(
     lr: float | None = None,
     final: float = FINAL,
 ) -> FinishedRun:
-    """Train the member of a width on ``tokens`` tokens and measure it; ``lr`` is the rule's unless given."""
-    model = build_member(width, vocab_size, seed)
+    """Train the member of a width on ``tokens`` tokens, where the text is, and measure it; ``lr``: the rule's if not given."""
+    model = build_member(width, vocab_size, seed).to(ids.device)
     rate = learning_rate(width) if lr is None else lr
     model = train_to_end(model, ids, tokens, lr=rate, seed=1_000_003 * seed + width, final=final)
     seen = tokens // (BATCH * CONTEXT) * BATCH * CONTEXT

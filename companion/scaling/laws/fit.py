@@ -27,6 +27,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from companion.training.random import randint
 from companion.validate import Count, NonNegative, Positive, Range, check_number, checked
 
 __all__ = ["BESIROGLU", "HOFFMANN", "LawFit", "Optimum", "ScalingLaw", "bootstrap_laws", "fit_law"]
@@ -168,7 +169,7 @@ def bootstrap_laws(
     points = _points(parameters, tokens, losses)
     laws: list[ScalingLaw] = []
     for _ in range(100 * resamples):
-        chosen = points[:, torch.randint(points.shape[1], (points.shape[1],), generator=generator)]
+        chosen = points[:, randint(points.shape[1], points.shape[1:], generator)]
         if chosen[0].unique().numel() >= 3 and chosen[1].unique().numel() >= 3:
             with contextlib.suppress(OverflowError):
                 laws.append(_best_of(chosen, delta, starts).law)
@@ -190,7 +191,7 @@ def predicted_log(
 
 def _points(parameters: Values, tokens: Values, losses: Values) -> Float[Tensor, "3 points"]:
     """ln N, ln D and ln L, one column for each point."""
-    columns = [torch.as_tensor(column, dtype=torch.float64) for column in (parameters, tokens, losses)]
+    columns = [torch.as_tensor(column, dtype=torch.float64, device="cpu") for column in (parameters, tokens, losses)]
     names = ("parameters", "tokens", "losses")
     if len({column.shape for column in columns}) > 1 or columns[0].ndim != 1 or len(columns[0]) < 5:
         shapes = ", ".join(f"{name} {tuple(column.shape)}" for name, column in zip(names, columns, strict=True))

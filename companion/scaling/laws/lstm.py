@@ -21,23 +21,20 @@ from torch import Tensor, nn
 
 from companion.language.contract import check_tokens
 from companion.language.states import RecurrentState
-from companion.validate import check_count
+from companion.validate import Count, checked
 
 __all__ = ["LSTM", "LSTMConfig", "lstm_flops"]
 
 
+@checked
 @dataclass(frozen=True)
 class LSTMConfig:
     """The sizes: how many tokens there are, how many are read at once, the width of every state, how many layers."""
 
-    vocab_size: int
-    context: int
-    width: int
-    layers: int = 1
-
-    def __post_init__(self) -> None:
-        for name in ("vocab_size", "context", "width", "layers"):
-            check_count(name, getattr(self, name))
+    vocab_size: Count
+    context: Count
+    width: Count
+    layers: Count = 1
 
 
 class LSTM(nn.Module):
@@ -62,7 +59,7 @@ class LSTM(nn.Module):
         """Logits of the next token at each position.
 
         Args:
-            input_ids: token numbers, shape (batch, n).
+            input_ids: token numbers.
             past_key_values: of `new_state`; then ``input_ids`` holds only the new tokens.
             attention_mask: True at real tokens and False at padding, which leaves the memory as it is.
 

@@ -9,7 +9,7 @@ from companion.ethics.bias.latent_flow import (
     NO_LABEL,
     Codec,
     LabelledVelocity,
-    draw,
+    draw_painted_digits,
     fit_codec,
     fit_flow,
     untrained_vae,
@@ -40,14 +40,16 @@ def test_guidance_only_in_the_interval() -> None:
     labels = torch.tensor([3, 4])
     for guide_from, wanted in ((0.0, 19), (0.5, 10), (1.0, 0)):
         asked = Recorder()
-        draw(untrained_codec(), asked, labels, torch.Generator(), scale=2.0, guide_from=guide_from, steps=10)
+        draw_painted_digits(
+            untrained_codec(), asked, labels, torch.Generator(), scale=2.0, guide_from=guide_from, steps=10
+        )
         assert len(asked.without) == wanted
         assert all(t >= guide_from - 1e-6 for t in asked.without)
 
 
 def test_no_guidance_asks_once() -> None:
     asked = Recorder()
-    draw(untrained_codec(), asked, torch.tensor([3]), torch.Generator(), scale=1.0)
+    draw_painted_digits(untrained_codec(), asked, torch.tensor([3]), torch.Generator(), scale=1.0)
     assert asked.without == []
 
 
@@ -80,7 +82,7 @@ def test_weights_decide_what_is_drawn() -> None:
     gaps = {}
     for name, weights in (("as they are", None), ("weighted", independence_weights(labels, blue, 10))):
         flow = fit_flow(codes, labels, config, weights=weights)
-        drawn = draw(sign, flow, labels, torch.Generator().manual_seed(2), steps=8)[:, 0, 0, 0] > 0
+        drawn = draw_painted_digits(sign, flow, labels, torch.Generator().manual_seed(2), steps=8)[:, 0, 0, 0] > 0
         shares = class_shares(labels, drawn, 10)
         gaps[name] = float(shares[5:].mean() - shares[:5].mean())
     assert gaps["as they are"] > 0.6
