@@ -108,14 +108,14 @@ def training_ids(
 ) -> Int[Tensor, "tokens"]:
     """One long row of tokens to train on: of each file every piece, rearranged with probability ``rate``, else as it is.
 
-    ``<|end|>`` follows each rearranged piece and each file, so no text runs into another without a sign.
+    ``<|end|>`` follows each rearranged piece and each file, so no text runs into another without a token between them.
 
     Args:
         sources: files.
         bpe: a tokenizer with the four special tokens.
         generator: draws which pieces are rearranged, and where they are cut.
         rate: the share of rearranged pieces; at 0 the row is plain text.
-        size: characters a piece; with its four signs it should fit the model's context.
+        size: characters a piece; with its four special tokens it should fit the model's context.
         order: of the rearranged pieces.
 
     Raises:

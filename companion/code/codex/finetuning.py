@@ -52,10 +52,10 @@ def given_text(task: Task) -> str:
 
 
 def examples(tasks: Sequence[Task], bpe: ByteLevelBPE) -> tuple[Int[Tensor, "n length"], Int[Tensor, "n length"]]:
-    """Tokens and targets, a row for each task: prompt, solution, end sign, and the end sign again up to the longest.
+    """Tokens and targets, a row for each task: prompt, solution, end token, and the end token again up to the longest.
 
     ``targets[i, t]`` is the token that must follow ``ids[i, t]``, or `NO_TARGET` where nothing is asked: within the prompt and
-    behind the end sign.
+    behind the end token.
 
     Raises:
         ValueError: no tasks.
@@ -70,7 +70,7 @@ def examples(tasks: Sequence[Task], bpe: ByteLevelBPE) -> tuple[Int[Tensor, "n l
 
 
 def middles(parts: Sequence[Cut], bpe: ByteLevelBPE) -> tuple[Int[Tensor, "n length"], Int[Tensor, "n length"]]:
-    """The same for texts that were cut in three: given are both sides, wanted are the middle and the end sign.
+    """The same for texts that were cut in three: given are both sides, wanted are the middle and the end token.
 
     Raises:
         ValueError: no texts.

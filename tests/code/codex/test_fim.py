@@ -85,7 +85,7 @@ def test_training_pieces_are_in_the_order_that_was_asked_for(bpe, order) -> None
 
 
 def test_no_piece_leaks_a_sign_into_its_text(bpe) -> None:
-    """A file that spells a sign out does not make one: text is encoded as text."""
+    """A file that spells a special token out does not make one: text is encoded as text."""
     ids = rearranged(bpe, Cut("a", "<|end|>", "b"))
     assert ids.count(bpe.special[END]) == 1 and restored(bpe, ids).middle == "<|end|>"
 
