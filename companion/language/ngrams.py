@@ -94,8 +94,6 @@ class NGram(nn.Module):
             add = config.add * config.vocab_size if k == 0 and config.add is not None else None
             self.levels.append(_Level(codes, counts, contexts, config.vocab_size, add))
             contexts = len(codes)
-        nothing = torch.full((config.vocab_size,), 1 / config.vocab_size, dtype=torch.float64, device=ids.device)
-        self.register_buffer("single", self.levels[0].lean_on(nothing, 0), persistent=False)
 
     @property
     def sequences(self) -> int:
@@ -104,7 +102,7 @@ class NGram(nn.Module):
 
     def probabilities(self, past: Sequence[int] | Int[Tensor, "n"]) -> Float[Tensor, "vocab"]:
         """p(next token | the tokens before it, oldest first) for each token, in float64."""
-        return self._after_text(torch.as_tensor(past, dtype=torch.int64).tolist()).clone()
+        return self._after_text(torch.as_tensor(past, dtype=torch.int64).tolist())
 
     @checked
     def token_probabilities(self, ids: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
@@ -157,8 +155,9 @@ class NGram(nn.Module):
 
     def _after_text(self, past: Sequence[int]) -> Float[Tensor, "vocab"]:
         """p of each next token after one text (eq-overview-ngram); as `_after`, but only what followed it is touched."""
-        p, levels = self.single, [*self.levels]
-        for k in range(1, min(self.config.order, len(past)) + 1):
+        v, levels = self.config.vocab_size, [*self.levels]
+        p = torch.full((v,), 1 / v, dtype=torch.float64, device=levels[0].codes.device)
+        for k in range(min(self.config.order, len(past)) + 1):
             context = 0
             for level, token in zip(levels, past[len(past) - k :], strict=False):
                 context = level.find_one(context, token)
@@ -191,10 +190,10 @@ class _Level(nn.Module):
         super().__init__()
         self.vocab_size, self.lean = vocab_size, lean
         ends = torch.arange(contexts + 1, device=codes.device) * vocab_size
-        before = torch.cat([counts.new_zeros(1), counts.cumsum(0)]).double()
+        before = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
         self.register_buffer("codes", codes, persistent=False)
         self.register_buffer("tokens", codes % vocab_size, persistent=False)
-        self.register_buffer("counts", counts.double(), persistent=False)
+        self.register_buffer("counts", counts, persistent=False)
         self.register_buffer("first", torch.searchsorted(codes, ends), persistent=False)  # of each context's followers
         self.register_buffer("totals", before[self.first].diff(), persistent=False)
 
@@ -212,12 +211,12 @@ class _Level(nn.Module):
 
     def count(self, number: Tensor) -> Float[Tensor, "*places"]:
         """N(h c) of sequences by their numbers."""
-        return torch.where(number == UNSEEN, 0, self.counts[number])
+        return torch.where(number == UNSEEN, 0, self.counts[number]).double()
 
     def seen(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """N(h) and T(h) of contexts, 0 for one that was never seen."""
         known = context != UNSEEN
-        total = torch.where(known, self.totals[context], 0)
+        total = torch.where(known, self.totals[context], 0).double()
         if self.lean is not None:
             return total, torch.full_like(total, self.lean)
         return total, torch.where(known, self.first[context + 1] - self.first[context], 0).double()
@@ -232,7 +231,7 @@ class _Level(nn.Module):
         rank = torch.arange(len(row), device=places.device) - (kinds.cumsum(0) - kinds)[row]  # among its context's
         number = first[row] + rank
         counts = torch.zeros(len(places), self.vocab_size, dtype=torch.float64, device=places.device)
-        counts[row, self.tokens[number]] = self.counts[number]
+        counts[row, self.tokens[number]] = self.counts[number].double()
         return counts.view(*context.shape, self.vocab_size)
 
     def lean_on(self, p: Float[Tensor, "vocab"], context: int) -> Float[Tensor, "vocab"]:
@@ -241,7 +240,7 @@ class _Level(nn.Module):
         if first == last:  # it ends the text and is followed by nothing
             return p
         lean = last - first if self.lean is None else self.lean
-        counted = (lean * p).index_add_(0, self.tokens[first:last], self.counts[first:last])
+        counted = (lean * p).index_add_(0, self.tokens[first:last], self.counts[first:last].double())
         return counted.div_(self.totals[context] + lean)
 
 

@@ -26,7 +26,6 @@ from companion.code.codex.fim import END, Cut, question
 from companion.language.contract import precise
 from companion.language.tokenizers import ByteLevelBPE
 from companion.training import MaskedMean
-from companion.validate import check_shapes
 
 NO_TARGET = -100
 
@@ -103,7 +102,6 @@ def completion_loss(
         generator: not needed: the objective draws nothing.
     """
     ids, targets = batch
-    check_shapes(ids=(ids, "n length"), targets=(targets, "n length"))
     asked = targets != NO_TARGET
     used = 1 + max(asked.any(0).nonzero()[:, 0].tolist(), default=0)
     logits = precise(model(ids[:, :used]))
