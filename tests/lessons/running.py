@@ -35,6 +35,8 @@ ON_THE_CPU = {
     "3_01_overview/memorization",
     "3_02_history",
     "3_02_history/eras",
+    "3_04_text",
+    "3_04_text/decoding",
     "3_04_text/gpt",
     "3_05_code/codex",
     "3_06_image",
