@@ -1,8 +1,9 @@
-"""Closed forms that more than one test holds the package against."""
+"""Closed forms and libraries that more than one test holds the package against."""
 
 from dataclasses import dataclass
 
 import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 
 from companion.diffusion.paths import Path, RectifiedFlow, VarianceExploding, cosine_schedule, linear_schedule
@@ -36,3 +37,14 @@ class Spy:
         self.x.append(x_t.clone())
         self.t.append(torch.as_tensor(t).clone())
         return self.inner(x_t, t)
+
+
+def library_bpe(text: str, size: int) -> Tokenizer:
+    """The byte-level BPE that `tokenizers` learns from a text."""
+    found = Tokenizer(models.BPE())
+    found.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    found.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False)
+    found.train_from_iterator([text], trainer)
+    return found

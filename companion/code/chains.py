@@ -18,9 +18,10 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 from companion.code.sandbox import Outcome, Sandbox
-from companion.validate import check_choice, check_count
+from companion.validate import Count, check_choice, check_count, checked
 
 Numbers = list[int]
 
@@ -128,14 +129,15 @@ def split_of_steps(steps: Sequence[str]) -> str:
     return "train" if hashlib.blake2b(" ".join(steps).encode(), digest_size=1).digest()[0] % 2 else "test"
 
 
-def chain_tasks(split: str, n: int, seed: int, *, lengths: Sequence[int] = (1, 2, 3)) -> list[ChainTask]:
+@checked
+def chain_tasks(
+    split: Literal["train", "test"], n: Count, seed: int, *, lengths: Sequence[int] = (1, 2, 3)
+) -> list[ChainTask]:
     """n tasks of a split: lengths in turn, steps drawn uniformly, no step twice in a row.
 
     Raises:
         ValueError: an unknown split, or lengths below 1; for the test also length 1, since all single steps are trained on.
     """
-    check_choice("split", split, ("train", "test"))
-    check_count("n", n)
     for length in lengths:
         check_count("lengths", length, low=1 if split == "train" else 2)
     draw, names, found = random.Random(seed), list(STEPS), []

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from companion.code.codex.fim import END
+from companion.language.contract import device_of
 from companion.language.scoring import token_log_probs
 from companion.language.tokenizers import ByteLevelBPE
 from companion.training import evaluating
@@ -29,9 +30,9 @@ def token_surprise(model: nn.Module, bpe: ByteLevelBPE, source: str) -> tuple[li
     ids = bpe.encode(source)
     if not 0 < len(ids) <= model.config.context:
         raise ValueError(f"source: got {len(ids)} tokens, wanted 1 to {model.config.context}")
-    row = torch.tensor([[bpe.special[END], *ids]])
+    row = torch.tensor([[bpe.special[END], *ids]], device=device_of(model))
     with evaluating(model):
-        return ids, -token_log_probs(model, row)[0]
+        return ids, -token_log_probs(model, row)[0].cpu()
 
 
 def total_surprise(model: nn.Module, bpe: ByteLevelBPE, source: str) -> float:

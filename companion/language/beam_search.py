@@ -16,6 +16,7 @@ outgrows the model's context are its last tokens read anew, at each step.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Int
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 
 from companion.language.contract import precise
 from companion.training import evaluating
-from companion.validate import check_count, check_number, check_shapes
+from companion.validate import Count, Range, checked
 
 
 @dataclass(frozen=True)
@@ -41,20 +42,21 @@ class Hypothesis:
     score: float
 
 
+@checked
 def beam_search(
     model: nn.Module,
     input_ids: Int[Tensor, "1 n"],
-    new_tokens: int,
+    new_tokens: Count,
     *,
-    beams: int,
-    length_penalty: float = 1.0,
+    beams: Count,
+    length_penalty: Annotated[float, Range()] = 1.0,
     stop_token: int | None = None,
 ) -> list[Hypothesis]:
     """The best continuations of a prompt, the best first, at most ``beams`` of them.
 
     Args:
         model: a `companion.language.contract.LanguageModel`; its mode is restored.
-        input_ids: the prompt, shape (1, n).
+        input_ids: the prompt.
         new_tokens: the most tokens to add.
         beams: how many continuations are followed, B.
         length_penalty: α; above 0 it favours long continuations.
@@ -63,10 +65,6 @@ def beam_search(
     Raises:
         ValueError: sizes out of range, more than one prompt, or an α that is not finite.
     """
-    check_shapes(input_ids=(input_ids, "1 n"))
-    check_count("new_tokens", new_tokens)
-    check_count("beams", beams)
-    check_number("length_penalty", length_penalty)
     with evaluating(model):
         return _search(model, input_ids, new_tokens, beams, length_penalty, stop_token)
 

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from companion.language.contract import State
-from companion.validate import check_count
+from companion.validate import Count, checked
 
 
 @runtime_checkable
@@ -75,16 +75,13 @@ class ConditionedState:
         return ConditionedState(self.memory, self.past.clone())
 
 
+@checked
 @dataclass(frozen=True)
 class ConditionedConfig:
     """The sizes of a `Conditioned`: how many tokens the target has, and how many of them are read at most."""
 
-    vocab_size: int
-    context: int
-
-    def __post_init__(self) -> None:
-        check_count("vocab_size", self.vocab_size)
-        check_count("context", self.context)
+    vocab_size: Count
+    context: Count
 
 
 class Conditioned(nn.Module):

@@ -11,6 +11,7 @@ An encoder-decoder writes here too: with its source given it is a language model
 """
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -20,16 +21,17 @@ from companion.language.contract import State, precise
 from companion.language.processors import Processor, processed
 from companion.training import evaluating
 from companion.training.random import multinomial
-from companion.validate import check_count, check_shapes
+from companion.validate import Count, Range, checked
 
 
+@checked
 def generate(
     model: nn.Module,
     input_ids: Int[Tensor, "batch n"],
-    new_tokens: int,
+    new_tokens: Annotated[int, Range(0)],
     *,
     attention_mask: Bool[Tensor, "batch n"] | None = None,
-    samples: int = 1,
+    samples: Count = 1,
     processors: Sequence[Processor] = (),
     generator: torch.Generator | None = None,
     stop_token: int | None = None,
@@ -40,7 +42,7 @@ def generate(
 
     Args:
         model: a `companion.language.contract.LanguageModel`; its mode is restored.
-        input_ids: the prompts, shape (batch, n); unequal ones padded in front, as `contract.left_padded` does.
+        input_ids: the prompts; unequal ones padded in front, as `contract.left_padded` does.
         new_tokens: how many to write.
         attention_mask: False at the padding. Each row is continued as it would be alone.
         samples: how often each prompt is continued; the continuations of one prompt stand side by side.
@@ -55,9 +57,6 @@ def generate(
     Raises:
         ValueError: an empty prompt, padding that is not in front, or numbers out of range.
     """
-    check_shapes(input_ids=(input_ids, "batch n"))
-    check_count("new_tokens", new_tokens, low=0)
-    check_count("samples", samples)
     batch, prompt = input_ids.shape
     starts = _starts(input_ids, attention_mask).repeat_interleave(samples)
     with torch.inference_mode(False):  # the answer can be used by autograd, wherever this is called
@@ -123,8 +122,6 @@ def _starts(input_ids: Tensor, attention_mask: Tensor | None) -> Int[Tensor, "ba
     """The place of each row's first real token."""
     if attention_mask is None:
         return torch.zeros(len(input_ids), dtype=torch.int64, device=input_ids.device)
-    batch, n = input_ids.shape
-    check_shapes(attention_mask=(attention_mask, f"{batch} {n}"))
     real = attention_mask.bool()
     if not real[:, -1].all() or (real[:, :-1] & ~real[:, 1:]).any():
         raise ValueError("attention_mask: got padding behind a real token, wanted it in front of the prompts alone")

@@ -22,6 +22,7 @@ zero-frequency problem", IEEE Trans. Information Theory 37(4), 1991, method C.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -30,11 +31,13 @@ from torch.nn import functional as F
 
 from companion.language.contract import check_tokens
 from companion.language.states import TokenState
-from companion.validate import check_count, check_labels, check_number, check_shapes
+from companion.validate import Count, Positive, Range, check_count, check_labels, checked
 
 UNSEEN = -1  # the number of a sequence that does not stand in the training text
+_FEW = 8  # places up to which one after the other is faster than all at once
 
 
+@checked
 @dataclass(frozen=True)
 class NGramConfig:
     """The sizes of an `NGram`.
@@ -46,17 +49,10 @@ class NGramConfig:
         context: the longest text it can be asked to continue; counts have no limit of their own.
     """
 
-    vocab_size: int
-    order: int = 2
-    add: float | None = None
-    context: int = 1_000_000
-
-    def __post_init__(self) -> None:
-        check_count("vocab_size", self.vocab_size)
-        check_count("order", self.order, low=0)
-        check_count("context", self.context)
-        if self.add is not None:
-            check_number("add", self.add, low=0, open_low=True)
+    vocab_size: Count
+    order: Annotated[int, Range(0)] = 2
+    add: Positive | None = None
+    context: Count = 1_000_000
 
 
 def witten_bell(p: Float[Tensor, "*places"], count: Tensor, total: Tensor, lean: Tensor) -> Float[Tensor, "*places"]:
@@ -82,9 +78,9 @@ class NGram(nn.Module):
         ValueError: numbers out of range, or no more tokens than the order.
     """
 
+    @checked
     def __init__(self, ids: Int[Tensor, "tokens"], config: NGramConfig) -> None:
         super().__init__()
-        check_shapes(ids=(ids, "tokens"))
         check_labels("ids", ids, config.vocab_size)
         if len(ids) <= config.order:
             raise ValueError(f"ids: got {len(ids)} tokens, wanted more than the order, {config.order}")
@@ -106,12 +102,11 @@ class NGram(nn.Module):
 
     def probabilities(self, past: Sequence[int] | Int[Tensor, "n"]) -> Float[Tensor, "vocab"]:
         """p(next token | the tokens before it, oldest first) for each token, in float64."""
-        past = torch.as_tensor(past, dtype=torch.int64)[None]
-        return self._after(self._contexts(past)[:, :, -1:] if past.shape[1] else self._no_context())[0, 0]
+        return self._after_text(torch.as_tensor(past, dtype=torch.int64).tolist())
 
+    @checked
     def token_probabilities(self, ids: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
         """p(x_i | x_1 … x_{i-1}) of each token of a text, the first one included, in float64."""
-        check_shapes(ids=(ids, "n"))
         context = torch.zeros_like(ids)
         p = torch.full(ids.shape, 1 / self.config.vocab_size, dtype=torch.float64, device=ids.device)
         for level in self.levels:
@@ -140,6 +135,10 @@ class NGram(nn.Module):
         if past_key_values is not None:
             past_key_values.append(input_ids)
             text = past_key_values.ids
+        if attention_mask is None and input_ids.numel() <= _FEW:
+            rows = text[:, -(n + self.config.order) :].tolist()
+            p = [self._after_text(row[: len(row) - n + i + 1]) for row in rows for i in range(n)]
+            return torch.stack(p).view(*input_ids.shape, -1).log().float()
         contexts = self._contexts(*(
             None if part is None else part[:, -(n + self.config.order) :] for part in (text, attention_mask)
         ))  # fmt: skip
@@ -154,8 +153,18 @@ class NGram(nn.Module):
             numbers.append(number if real is None else number.masked_fill(~real, UNSEEN))
         return torch.stack(numbers)
 
-    def _no_context(self) -> Int[Tensor, "levels 1 1"]:
-        return torch.tensor([0] + [UNSEEN] * self.config.order)[:, None, None]
+    def _after_text(self, past: Sequence[int]) -> Float[Tensor, "vocab"]:
+        """p of each next token after one text (eq-overview-ngram); as `_after`, but only what followed it is touched."""
+        v, levels = self.config.vocab_size, [*self.levels]
+        p = torch.full((v,), 1 / v, dtype=torch.float64, device=levels[0].codes.device)
+        for k in range(min(self.config.order, len(past)) + 1):
+            context = 0
+            for level, token in zip(levels, past[len(past) - k :], strict=False):
+                context = level.find_one(context, token)
+                if context == UNSEEN:
+                    return p  # what was never seen is part of nothing longer
+            p = levels[k].lean_on(p, context)
+        return p
 
     def _after(self, contexts: Int[Tensor, "levels batch n"]) -> Float[Tensor, "batch n vocab"]:
         """p of each next token after these contexts, from the shortest to the longest (eq-overview-ngram)."""
@@ -183,6 +192,7 @@ class _Level(nn.Module):
         ends = torch.arange(contexts + 1, device=codes.device) * vocab_size
         before = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
         self.register_buffer("codes", codes, persistent=False)
+        self.register_buffer("tokens", codes % vocab_size, persistent=False)
         self.register_buffer("counts", counts, persistent=False)
         self.register_buffer("first", torch.searchsorted(codes, ends), persistent=False)  # of each context's followers
         self.register_buffer("totals", before[self.first].diff(), persistent=False)
@@ -192,6 +202,12 @@ class _Level(nn.Module):
         code = context * self.vocab_size + token
         place = torch.searchsorted(self.codes, code).clamp(max=len(self.codes) - 1)
         return torch.where((context != UNSEEN) & (self.codes[place] == code), place, UNSEEN)
+
+    def find_one(self, context: int, token: int) -> int:
+        """The same for one sequence."""
+        code = context * self.vocab_size + token
+        place = int(torch.searchsorted(self.codes, code))
+        return place if place < len(self.codes) and int(self.codes[place]) == code else UNSEEN
 
     def count(self, number: Tensor) -> Float[Tensor, "*places"]:
         """N(h c) of sequences by their numbers."""
@@ -215,8 +231,17 @@ class _Level(nn.Module):
         rank = torch.arange(len(row), device=places.device) - (kinds.cumsum(0) - kinds)[row]  # among its context's
         number = first[row] + rank
         counts = torch.zeros(len(places), self.vocab_size, dtype=torch.float64, device=places.device)
-        counts[row, self.codes[number] % self.vocab_size] = self.counts[number].double()
+        counts[row, self.tokens[number]] = self.counts[number].double()
         return counts.view(*context.shape, self.vocab_size)
+
+    def lean_on(self, p: Float[Tensor, "vocab"], context: int) -> Float[Tensor, "vocab"]:
+        """`witten_bell` after one context, from the probabilities after the shorter one."""
+        first, last = self.first[context : context + 2].tolist()
+        if first == last:  # it ends the text and is followed by nothing
+            return p
+        lean = last - first if self.lean is None else self.lean
+        counted = (lean * p).index_add_(0, self.tokens[first:last], self.counts[first:last].double())
+        return counted.div_(self.totals[context] + lean)
 
 
 @dataclass(frozen=True)
@@ -242,14 +267,20 @@ class CharacterNGram:
             raise ValueError("text: got no characters, wanted at least one")
         return float(-self.model.token_probabilities(encode(text, self.alphabet)).log2().mean())
 
-    def sample(self, characters: int, generator: torch.Generator, *, prompt: str = "", temperature: float = 1.0) -> str:
+    @checked
+    def sample(
+        self,
+        characters: Annotated[int, Range(0)],
+        generator: torch.Generator,
+        *,
+        prompt: str = "",
+        temperature: Positive = 1.0,
+    ) -> str:
         """Write ``characters`` more after the prompt, one at a time, each drawn from `next`; the answer begins with the prompt.
 
         Args:
             temperature: probabilities are raised to 1 / temperature: below 1 the likely becomes likelier.
         """
-        check_count("characters", characters, low=0)
-        check_number("temperature", temperature, low=0, open_low=True)
         text = prompt
         for _ in range(characters):
             p = self.next(text) ** (1 / temperature)
@@ -257,13 +288,13 @@ class CharacterNGram:
         return text
 
 
-def fit_ngram(text: str, order: int) -> CharacterNGram:
+@checked
+def fit_ngram(text: str, order: Annotated[int, Range(0)]) -> CharacterNGram:
     """Count all sequences of 1 to ``order`` + 1 characters.
 
     Raises:
         ValueError: a text that is not longer than the order, or a negative order.
     """
-    check_count("order", order, low=0)
     if len(text) <= order:
         raise ValueError(f"text: got {len(text)} characters, wanted more than the order, {order}")
     alphabet = "".join(sorted(set(text)))

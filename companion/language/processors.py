@@ -25,7 +25,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from companion.language.contract import precise
-from companion.validate import check_count, check_number, check_shapes
+from companion.validate import Count, Positive, Share, check_number, check_shapes, checked
 
 Processor = Callable[[Int[Tensor, "batch n"], Float[Tensor, "batch vocab"]], Float[Tensor, "batch vocab"]]
 
@@ -66,14 +66,12 @@ class Temperature:
         return logits / self.value
 
 
+@checked
 @dataclass(frozen=True)
 class TopK:
     """Keep the k most probable tokens, and those that tie with the last of them (eq-decoding-top-k)."""
 
-    k: int
-
-    def __post_init__(self) -> None:
-        check_count("k", self.k)
+    k: Count
 
     def __call__(
         self, input_ids: Int[Tensor, "batch n"], logits: Float[Tensor, "batch vocab"]
@@ -83,14 +81,12 @@ class TopK:
         return logits.masked_fill(logits < last, -math.inf)
 
 
+@checked
 @dataclass(frozen=True)
 class TopP:
     """Keep the smallest set of most probable tokens that holds at least p (eq-decoding-top-p)."""
 
-    p: float
-
-    def __post_init__(self) -> None:
-        check_number("p", self.p, low=0, high=1)
+    p: Share
 
     def __call__(
         self, input_ids: Int[Tensor, "batch n"], logits: Float[Tensor, "batch vocab"]
@@ -103,14 +99,12 @@ class TopP:
         return logits.masked_fill(torch.zeros_like(drop).scatter(-1, rising, drop), -math.inf)
 
 
+@checked
 @dataclass(frozen=True)
 class MinP:
     """Keep tokens at least ``share`` times as probable as the most probable one (eq-decoding-min-p)."""
 
-    share: float
-
-    def __post_init__(self) -> None:
-        check_number("share", self.share, low=0, high=1)
+    share: Share
 
     def __call__(
         self, input_ids: Int[Tensor, "batch n"], logits: Float[Tensor, "batch vocab"]
@@ -120,6 +114,7 @@ class MinP:
         return logits.masked_fill(logits < bar, -math.inf)
 
 
+@checked
 @dataclass(frozen=True)
 class RepetitionPenalty:
     """Make each token of the text so far, the prompt included, less probable (eq-decoding-repetition).
@@ -128,10 +123,7 @@ class RepetitionPenalty:
         theta: above 1 to punish repetition, 1 for nothing, below 1 to reward it.
     """
 
-    theta: float
-
-    def __post_init__(self) -> None:
-        check_number("theta", self.theta, low=0, open_low=True)
+    theta: Positive
 
     def __call__(
         self, input_ids: Int[Tensor, "batch n"], logits: Float[Tensor, "batch vocab"]

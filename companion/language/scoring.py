@@ -8,6 +8,7 @@ model computes in, log-probabilities are taken of float32 logits: a softmax in b
 
 import math
 from collections.abc import Callable
+from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -16,7 +17,8 @@ from torch.nn import functional as F
 
 from companion.language.contract import device_of, precise
 from companion.training import evaluating
-from companion.validate import check_count, check_shapes
+from companion.training.random import randint
+from companion.validate import Count, Range, check_count, checked
 
 
 def token_log_probs(
@@ -26,11 +28,10 @@ def token_log_probs(
 
     Args:
         model: a `companion.language.contract.LanguageModel`.
-        ids: texts, shape (batch, n), n from 2 to the model's context + 1.
+        ids: texts, n from 2 to the model's context + 1.
         mask: True at real tokens and False at padding, on either side. Padding has the log-probability 0, and so has a
             row's first real token, as nothing stands before it.
     """
-    check_shapes(ids=(ids, "batch n"))
     if mask is None:
         return -_nats(model(ids[:, :-1]), ids[:, 1:])
     log_p = -_nats(model(ids[:, :-1], attention_mask=mask[:, :-1]), ids[:, 1:])
@@ -52,8 +53,9 @@ def next_token_loss(
     return F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
 
 
+@checked
 def passages(
-    ids: Int[Tensor, "tokens"], length: int
+    ids: Int[Tensor, "tokens"], length: Annotated[int, Range(2)]
 ) -> Callable[[int, torch.Generator], tuple[Int[Tensor, "n length"]]]:
     """Data for `train`: a function that draws n passages of ``length`` tokens from anywhere in a text.
 
@@ -62,20 +64,19 @@ def passages(
     Raises:
         ValueError: a text shorter than one passage.
     """
-    check_count("length", length, low=2)
-    check_shapes(ids=(ids, "tokens"))
     if len(ids) < length:
         raise ValueError(f"ids: got {len(ids)} tokens, wanted at least one passage of {length}")
     all_passages = ids.unfold(0, length, 1)  # a view: passage i begins at token i
 
     def draw(n: int, generator: torch.Generator) -> tuple[Int[Tensor, "n length"]]:
-        return (all_passages[torch.randint(len(all_passages), (n,), generator=generator)],)
+        return (all_passages[randint(len(all_passages), (n,), generator, ids)],)
 
     return draw
 
 
+@checked
 def mean_nats(
-    model: nn.Module, ids: Int[Tensor, "tokens"], *, context: int | None = None, batch_size: int = 64
+    model: nn.Module, ids: Int[Tensor, "tokens"], *, context: int | None = None, batch_size: Count = 64
 ) -> float:
     """The mean negative log-likelihood of a text, in nats a token (eq-next-token), over every token but the first.
 
@@ -94,8 +95,6 @@ def mean_nats(
     """
     context = model.config.context if context is None else context
     check_count("context", context, high=model.config.context)
-    check_count("batch_size", batch_size)
-    check_shapes(ids=(ids, "tokens"))
     if len(ids) < 2:
         raise ValueError(f"ids: got {len(ids)} tokens, wanted at least 2: one to see and one to predict")
     whole = (len(ids) - 1) // context

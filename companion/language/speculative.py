@@ -16,6 +16,7 @@ Departure: one text at a time, as in the paper's algorithm; rows of a batch woul
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Float, Int
@@ -26,7 +27,7 @@ from companion.language.generation import choose
 from companion.language.processors import Processor, processed
 from companion.training import evaluating
 from companion.training.random import multinomial, rand
-from companion.validate import check_count, check_number, check_shapes
+from companion.validate import Count, Range, Share, checked
 
 
 @dataclass(frozen=True)
@@ -46,34 +47,33 @@ class Speculation:
     rounds: int
 
 
+@checked
 def acceptance(p: Float[Tensor, "*batch vocab"], q: Float[Tensor, "*batch vocab"]) -> Float[Tensor, "*batch"]:
     """The probability that a token drawn from q is kept for p: Σ min(p, q), one minus their total variation distance."""
-    check_shapes(p=(p, "... vocab"), q=(q, "... vocab"))
     return torch.minimum(p, q).sum(-1)
 
 
 def residual(p: Float[Tensor, "*batch vocab"], q: Float[Tensor, "*batch vocab"]) -> Float[Tensor, "*batch vocab"]:
     """What a refused token is drawn from, normalised (eq-speculative-residual); p itself where p and q are one."""
-    check_shapes(p=(p, "... vocab"), q=(q, "... vocab"))
     surplus = (p - q).clamp(min=0)
     total = surplus.sum(-1, keepdim=True)
     return torch.where(total > 0, surplus / total.clamp(min=torch.finfo(p.dtype).tiny), p)
 
 
-def expected_tokens(alpha: float, lookahead: int) -> float:
+@checked
+def expected_tokens(alpha: Share, lookahead: Annotated[int, Range(0)]) -> float:
     """Tokens that a round gives if each drafted one is kept with probability alpha (eq-speculative-tokens)."""
-    check_number("alpha", alpha, low=0, high=1)
-    check_count("lookahead", lookahead, low=0)
     return float(sum(alpha**i for i in range(lookahead + 1)))
 
 
+@checked
 def speculate(
     target: nn.Module,
     draft: nn.Module,
     input_ids: Int[Tensor, "1 n"],
-    new_tokens: int,
+    new_tokens: Annotated[int, Range(0)],
     *,
-    lookahead: int = 4,
+    lookahead: Count = 4,
     processors: Sequence[Processor] = (),
     generator: torch.Generator | None = None,
 ) -> Speculation:
@@ -84,7 +84,7 @@ def speculate(
     Args:
         target: the large `companion.language.contract.LanguageModel`, whose text this is.
         draft: a small one with the same tokens.
-        input_ids: the prompt, shape (1, n).
+        input_ids: the prompt.
         new_tokens: how many to write.
         lookahead: how many tokens are drafted in a round, γ.
         processors: temperature, top-p and the like, applied to both models: the text follows the processed target.
@@ -93,9 +93,6 @@ def speculate(
     Raises:
         ValueError: more than one text, models with different tokens, or a text that would outgrow one of their contexts.
     """
-    check_shapes(input_ids=(input_ids, "1 n"))
-    check_count("new_tokens", new_tokens, low=0)
-    check_count("lookahead", lookahead)
     sizes = target.config.vocab_size, draft.config.vocab_size
     if sizes[0] != sizes[1]:
         raise ValueError(f"draft: got {sizes[1]} tokens, wanted the target's {sizes[0]}")

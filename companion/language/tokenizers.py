@@ -120,11 +120,11 @@ class ByteLevelBPE:
 
     def save(self, folder: Path | str) -> None:
         """Write ``vocab.json`` and ``merges.txt`` as they are published with GPT-2."""
-        folder, sign = Path(folder), printable_bytes()
+        folder, written_as = Path(folder), printable_bytes()
         folder.mkdir(parents=True, exist_ok=True)
 
         def written(token: bytes) -> str:
-            return "".join(sign[byte] for byte in token)
+            return "".join(written_as[byte] for byte in token)
 
         vocab = {written(token): i for token, i in self.vocab.items()} | self.special
         in_order = dict(sorted(vocab.items(), key=lambda item: item[1]))
@@ -135,10 +135,10 @@ class ByteLevelBPE:
     @classmethod
     def load(cls, folder: Path | str) -> "ByteLevelBPE":
         """Read ``vocab.json`` and ``merges.txt``. What no merge makes and is no single byte is a special token."""
-        folder, byte = Path(folder), {sign: value for value, sign in enumerate(printable_bytes())}
+        folder, byte = Path(folder), {written_as: value for value, written_as in enumerate(printable_bytes())}
 
         def read(token: str) -> bytes:
-            return bytes(byte[sign] for sign in token)
+            return bytes(byte[character] for character in token)
 
         lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")
         lines = [line for i, line in enumerate(lines) if line and not (i == 0 and line.startswith("#version"))]

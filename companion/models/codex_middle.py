@@ -60,7 +60,7 @@ def _measure(model: nn.Module, smoke: bool = False) -> dict[str, float]:
     for name, one in {"this_model": model, "codex": build()}.items():
         nats, tokens = 0.0, 0
         with evaluating(one):
-            for part in parts:  # one by one, so that short pieces do not pay for long ones
+            for part in parts:  # one by one, so that short pieces are not filled up to long ones
                 ids, targets = middles([part], tokenizer())
                 asked = int((targets != NO_TARGET).sum())
                 nats, tokens = nats + float(completion_loss(one, (ids, targets))) * asked, tokens + asked

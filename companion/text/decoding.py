@@ -16,18 +16,18 @@ from torch import Tensor, nn
 
 from companion.language.scoring import token_log_probs
 from companion.training import evaluating
-from companion.validate import check_count, check_shapes
+from companion.validate import check_count, checked
 
 
+@checked
 def continuation_nats(model: nn.Module, ids: Int[Tensor, "batch n"], prompt: int) -> Float[Tensor, "batch"]:
     """The negative log-likelihood of each token after the prompt, in nats, the mean for each text (eq-decoding-nats).
 
     Args:
         model: a `companion.language.contract.LanguageModel`; its mode is restored.
-        ids: prompts and continuations, shape (batch, n), no longer than the model's context + 1.
+        ids: prompts and continuations, no longer than the model's context + 1.
         prompt: how many tokens of each row are the prompt, at least 1.
     """
-    check_shapes(ids=(ids, "batch n"))
     check_count("prompt", prompt, high=ids.shape[1] - 1)
     with evaluating(model):
         return -token_log_probs(model, ids)[:, prompt - 1 :].mean(-1)

@@ -15,7 +15,7 @@ refused, not guessed.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -27,9 +27,10 @@ from companion.nn.llama_block import llama_block
 from companion.nn.norms import RMSNorm
 from companion.nn.positions import Rotary
 from companion.nn.published import HARMLESS, WANTED, Fields, fill, read_config, read_tensors
-from companion.validate import check_count, check_number
+from companion.validate import Count, Positive, Range, checked
 
 
+@checked
 @dataclass(frozen=True)
 class LlamaConfig:
     """The sizes of a Llama.
@@ -52,29 +53,23 @@ class LlamaConfig:
         qkv_bias: whether queries, keys and values have biases, as in Qwen2; no published Llama has them.
     """
 
-    vocab_size: int
-    context: int
-    width: int
-    layers: int
-    heads: int
-    kv_heads: int
-    hidden: int
-    rope_base: float = 10_000.0
+    vocab_size: Count
+    context: Count
+    width: Count
+    layers: Count
+    heads: Count
+    kv_heads: Count
+    hidden: Count
+    rope_base: Annotated[float, Range(1, open_low=True)] = 10_000.0
     norm_eps: float = 1e-6
     tied: bool = True
-    init_std: float = 0.02
+    init_std: Positive = 0.02
     gated_attention: bool = False
-    head_width: int | None = None
+    head_width: Count | None = None
     qkv_bias: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "context", "width", "layers", "heads", "kv_heads", "hidden"):
-            check_count(name, getattr(self, name))
-        check_number("rope_base", self.rope_base, low=1, open_low=True)
-        check_number("init_std", self.init_std, low=0, open_low=True)
-        if self.head_width is not None:
-            check_count("head_width", self.head_width)
-        elif self.width % (2 * self.heads):
+        if self.head_width is None and self.width % (2 * self.heads):
             raise ValueError(
                 f"width: got {self.width}, wanted a multiple of 2 × {self.heads} heads: rotary turns pairs"
             )

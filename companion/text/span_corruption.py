@@ -12,12 +12,13 @@ In expectation 15 % of the tokens are cut, in spans of 3. Sentinels are the voca
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from companion.validate import check_count, check_number, check_shapes
+from companion.validate import Range, check_count, checked
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,14 @@ class Corrupted:
     target: Int[Tensor, "_"]
 
 
+@checked
 def corrupt(
     ids: Int[Tensor, "n"],
     first_sentinel: int,
     generator: torch.Generator,
     *,
-    share: float = 0.15,
-    mean_length: float = 3.0,
+    share: Annotated[float, Range(0, 1, open_low=True)] = 0.15,
+    mean_length: Annotated[float, Range(1)] = 3.0,
 ) -> Corrupted:
     """Cut spans out of a text (eq-span-corruption).
 
@@ -56,9 +58,6 @@ def corrupt(
     Raises:
         ValueError: fewer than three tokens, a token that could be a sentinel, or a share or length out of range.
     """
-    check_shapes(ids=(ids, "n"))
-    check_number("share", share, low=0, high=1, open_low=True)
-    check_number("mean_length", mean_length, low=1)
     n = len(ids)
     check_count("the number of tokens", n, low=3)
     cut = min(max(round(n * share), 1), n - 2)

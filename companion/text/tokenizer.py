@@ -29,8 +29,8 @@ def train_bpe(text: str, vocab_size: int, *, special: Sequence[str] = ()) -> Byt
     if not all(special) or len(set(special)) < len(special):
         raise ValueError(f"special: got {list(special)}, wanted different names of at least one character")
     check_count("vocab_size", vocab_size, low=256 + len(special))
-    sign = printable_bytes()
-    tokens = sorted((bytes([b]) for b in range(256)), key=lambda token: sign[token[0]])  # GPT-2's order
+    written_as = printable_bytes()
+    tokens = sorted((bytes([b]) for b in range(256)), key=lambda token: written_as[token[0]])  # GPT-2's order
     number = {token: i for i, token in enumerate(tokens)}
     merges: list[Pair] = []
     for a, b in _best_pairs(Counter(split_words(text)), tokens, number, vocab_size - len(special)):
@@ -67,10 +67,10 @@ def _best_pairs(
         for w in places.pop(pair):
             old, new = spelled[w], _merged(spelled[w], pair, number[joined])
             spelled[w] = new
-            for ids, sign in ((old, -times[w]), (new, times[w])):
+            for ids, change in ((old, -times[w]), (new, times[w])):
                 for neighbours in zip(ids, ids[1:], strict=False):
-                    changes[neighbours] += sign
-                    if sign > 0:
+                    changes[neighbours] += change
+                    if change > 0:
                         places[neighbours].add(w)
         for changed, change in changes.items():
             counts[changed] += change

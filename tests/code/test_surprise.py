@@ -1,4 +1,4 @@
-"""Surprise: the model's own price of each token, in its line; a bug costs more than no bug."""
+"""Surprise: the model's negative log-likelihood of each token, in its line; a bug costs more than no bug."""
 
 import random
 
@@ -18,8 +18,8 @@ SOURCE = "def f(xs):\n    total = 0\n\n    for x in xs:\n        total += x\n   
 
 def test_the_sum_is_what_the_language_model_pays() -> None:
     model, bpe = load()
-    ids, prices = token_surprise(model, bpe, SOURCE)
-    assert bpe.decode(ids) == SOURCE and prices.shape == (len(ids),)
+    ids, nats = token_surprise(model, bpe, SOURCE)
+    assert bpe.decode(ids) == SOURCE and nats.shape == (len(ids),)
     row = torch.tensor([bpe.special[END], *ids])
     assert total_surprise(model, bpe, SOURCE) == pytest.approx(mean_nats(model, row) * len(ids), rel=1e-5)
 

@@ -14,7 +14,7 @@ from companion.language.ngrams import NGram, NGramConfig, encode, fit_ngram, lon
 from companion.language.scoring import mean_nats, next_token_loss
 from companion.language.speculative import speculate
 from companion.text.llama import Llama, LlamaConfig
-from tests.conftest import rejects
+from tests.conftest import gen, rejects
 
 
 def _by_hand(text: str, order: int, context: str, character: str) -> float:
@@ -161,6 +161,17 @@ class TestTokens:
         want = [float(model.probabilities(text[:i])[text[i]]) for i in range(len(text))]
         assert model.token_probabilities(text).tolist() == pytest.approx(want, abs=1e-12)
         assert mean_nats(model, text) == pytest.approx(-sum(map(math.log, want[1:])) / 7, abs=1e-6)
+
+    @pytest.mark.parametrize("order", [0, 1, 3])
+    @pytest.mark.parametrize("add", [None, 0.5])
+    def test_one_token_after_the_other_is_the_same_as_all_at_once(self, order, add):
+        """Few places take the short path, many the other; the numbers are the same, also beside an unseen token."""
+        ids = torch.randint(7, (200,), generator=gen(3))
+        model, text = NGram(ids, NGramConfig(9, order, add)), torch.randint(9, (3, 40), generator=gen(4))
+        whole, state = model(text).softmax(-1), model.new_state(3)
+        pieces = torch.cat([model(text[:, i : i + n], state) for i, n in ((0, 1), (1, 2), (3, 1), (4, 36))], 1)
+        torch.testing.assert_close(pieces.softmax(-1), whole, rtol=0, atol=1e-6)
+        torch.testing.assert_close(model.probabilities(text[1, :3]).float(), whole[1, 2], rtol=0, atol=1e-6)
 
     def test_the_future_and_other_rows_do_not_matter(self):
         model = NGram(TOKENS, NGramConfig(SIZE))

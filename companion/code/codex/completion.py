@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from companion.code.codex.fim import END, MIDDLE, PREFIX, SUFFIX, question
-from companion.language.contract import left_padded
+from companion.language.contract import device_of, left_padded
 from companion.language.generation import generate
 from companion.language.processors import Processor
 from companion.language.tokenizers import ByteLevelBPE
@@ -81,13 +81,14 @@ def write(
     end, room = bpe.special[END], model.config.context - new_tokens
     if room < 1:
         raise ValueError(f"new_tokens: got {new_tokens}, wanted fewer than the context of {model.config.context}")
-    marks = torch.tensor([bpe.special[name] for name in (PREFIX, SUFFIX, MIDDLE)])
+    device = device_of(model)
+    marks = torch.tensor([bpe.special[name] for name in (PREFIX, SUFFIX, MIDDLE)], device=device)
 
     def only_text(_: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         """A passage of training may begin inside a prefix, so the model sometimes goes on to a mark; here it must not."""
         return logits.index_fill(1, marks, float("-inf"))
 
-    given, real = left_padded([ids[-room:] for ids in prompts])
+    given, real = (part.to(device) for part in left_padded([ids[-room:] for ids in prompts]))
     rows = generate(
         model,
         given,

@@ -19,15 +19,16 @@ it can be undone; pieces are cut at empty lines, so that most of them are whole 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from companion.language.tokenizers import ByteLevelBPE
-from companion.validate import check_choice, check_count, check_number
+from companion.validate import Count, Share, checked
 
-ORDERS = ("PSM", "SPM")
+Order = Literal["PSM", "SPM"]
 PREFIX, SUFFIX, MIDDLE, END = SPECIAL = ("<|prefix|>", "<|suffix|>", "<|middle|>", "<|end|>")
 
 
@@ -51,15 +52,15 @@ def cut(text: str, generator: torch.Generator) -> Cut:
     return Cut(text[:first], text[first:last], text[last:])
 
 
-def question(bpe: ByteLevelBPE, prefix: str, suffix: str, *, order: str = "SPM") -> list[int]:
+@checked
+def question(bpe: ByteLevelBPE, prefix: str, suffix: str, *, order: Order = "SPM") -> list[int]:
     """What the model is given at the cursor: everything of (eq-codex-fim) before the middle."""
-    check_choice("order", order, ORDERS)
     before = [bpe.special[PREFIX], *bpe.encode(prefix)]
     after = [bpe.special[SUFFIX], *bpe.encode(suffix)]
     return [*(before + after if order == "PSM" else after + before), bpe.special[MIDDLE]]
 
 
-def rearranged(bpe: ByteLevelBPE, parts: Cut, *, order: str = "SPM") -> list[int]:
+def rearranged(bpe: ByteLevelBPE, parts: Cut, *, order: Order = "SPM") -> list[int]:
     """The tokens of a cut text with the middle at the end (eq-codex-fim)."""
     return [*question(bpe, parts.prefix, parts.suffix, order=order), *bpe.encode(parts.middle), bpe.special[END]]
 
@@ -79,9 +80,9 @@ def restored(bpe: ByteLevelBPE, ids: Sequence[int]) -> Cut:
     return Cut(first, middle, second) if ids[0] == bpe.special[PREFIX] else Cut(second, middle, first)
 
 
-def pieces(source: str, size: int) -> Iterator[str]:
+@checked
+def pieces(source: str, size: Count) -> Iterator[str]:
     """Cut a file into pieces of about ``size`` characters, at empty lines where there are any; joined, they are the file."""
-    check_count("size", size)
     held = ""
     for paragraph in source.split("\n\n"):
         paragraph += "\n\n"
@@ -97,31 +98,31 @@ def pieces(source: str, size: int) -> Iterator[str]:
         yield held[:-2]  # the last paragraph had no empty line after it
 
 
+@checked
 def training_ids(
     sources: Sequence[str],
     bpe: ByteLevelBPE,
     generator: torch.Generator,
     *,
-    rate: float = 0.5,
+    rate: Share = 0.5,
     size: int = 560,
-    order: str = "PSM",
+    order: Order = "PSM",
 ) -> Int[Tensor, "tokens"]:
     """One long row of tokens to train on: of each file every piece, rearranged with probability ``rate``, else as it is.
 
-    ``<|end|>`` follows each rearranged piece and each file, so no text runs into another without a sign.
+    ``<|end|>`` follows each rearranged piece and each file, so no text runs into another without a token between them.
 
     Args:
         sources: files.
         bpe: a tokenizer with the four special tokens.
         generator: draws which pieces are rearranged, and where they are cut.
         rate: the share of rearranged pieces; at 0 the row is plain text.
-        size: characters a piece; with its four signs it should fit the model's context.
+        size: characters a piece; with its four special tokens it should fit the model's context.
         order: of the rearranged pieces.
 
     Raises:
         ValueError: a rate outside [0, 1], or a tokenizer without the special tokens.
     """
-    check_number("rate", rate, low=0, high=1)
     if any(name not in bpe.special for name in SPECIAL):
         raise ValueError(f"bpe: got the special tokens {sorted(bpe.special)}, wanted {', '.join(SPECIAL)}")
     row: list[int] = []

@@ -26,7 +26,6 @@ from companion.code.codex.fim import END, Cut, question
 from companion.language.contract import precise
 from companion.language.tokenizers import ByteLevelBPE
 from companion.training import MaskedMean
-from companion.validate import check_shapes
 
 NO_TARGET = -100
 
@@ -52,10 +51,10 @@ def given_text(task: Task) -> str:
 
 
 def examples(tasks: Sequence[Task], bpe: ByteLevelBPE) -> tuple[Int[Tensor, "n length"], Int[Tensor, "n length"]]:
-    """Tokens and targets, a row for each task: prompt, solution, end sign, and the end sign again up to the longest.
+    """Tokens and targets, a row for each task: prompt, solution, end token, and the end token again up to the longest.
 
     ``targets[i, t]`` is the token that must follow ``ids[i, t]``, or `NO_TARGET` where nothing is asked: within the prompt and
-    behind the end sign.
+    behind the end token.
 
     Raises:
         ValueError: no tasks.
@@ -70,7 +69,7 @@ def examples(tasks: Sequence[Task], bpe: ByteLevelBPE) -> tuple[Int[Tensor, "n l
 
 
 def middles(parts: Sequence[Cut], bpe: ByteLevelBPE) -> tuple[Int[Tensor, "n length"], Int[Tensor, "n length"]]:
-    """The same for texts that were cut in three: given are both sides, wanted are the middle and the end sign.
+    """The same for texts that were cut in three: given are both sides, wanted are the middle and the end token.
 
     Raises:
         ValueError: no texts.
@@ -103,7 +102,6 @@ def completion_loss(
         generator: not needed: the objective draws nothing.
     """
     ids, targets = batch
-    check_shapes(ids=(ids, "n length"), targets=(targets, "n length"))
     asked = targets != NO_TARGET
     used = 1 + max(asked.any(0).nonzero()[:, 0].tolist(), default=0)
     logits = precise(model(ids[:, :used]))

@@ -11,18 +11,18 @@ Chen et al., "Evaluating Large Language Models Trained on Code", 2021, arXiv:210
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from companion.validate import check_count, check_number
+from companion.validate import Count, Share, check_count, checked
 
 
-def pass_at_k(n: int, c: int, k: int) -> float:
+@checked
+def pass_at_k(n: Count, c: int, k: int) -> float:
     """The estimate from n programs of which c are right, without bias (eq-codex-pass-at-k).
 
     Raises:
         ValueError: c outside 0 … n, or k outside 1 … n: fewer than k programs say nothing about k.
     """
-    check_count("n", n)
     check_count("c", c, low=0, high=n)
     check_count("k", k, high=n)
     if n - c < k:
@@ -30,17 +30,16 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     return 1.0 - math.prod(1.0 - k / i for i in range(n - c + 1, n + 1))
 
 
-def plug_in(n: int, c: int, k: int) -> float:
+@checked
+def plug_in(n: Count, c: int, k: Count) -> float:
     """The tempting estimate 1 - (1 - c/n)^k (eq-codex-plug-in): too small on average for k > 1."""
-    check_count("n", n)
     check_count("c", c, low=0, high=n)
-    check_count("k", k)
     return 1.0 - (1.0 - c / n) ** k
 
 
-def expected(estimator, n: int, k: int, p: float) -> float:
+@checked
+def expected(estimator: Callable[[int, int, int], float], n: Count, k: Count, p: Share) -> float:
     """The mean of an estimator when each of n programs is right with probability p: a sum over all c, no sampling."""
-    check_number("p", p, low=0, high=1)
     return sum(math.comb(n, c) * p**c * (1 - p) ** (n - c) * estimator(n, c, k) for c in range(n + 1))
 
 

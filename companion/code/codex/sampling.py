@@ -21,12 +21,12 @@ from torch import nn
 
 from companion.code.codex.completion import first_block, write
 from companion.code.codex.fim import END
-from companion.language.contract import left_padded
+from companion.language.contract import device_of, left_padded
 from companion.language.processors import Temperature
 from companion.language.scoring import token_log_probs
 from companion.language.tokenizers import ByteLevelBPE
 from companion.training import evaluating
-from companion.validate import check_count
+from companion.validate import Count, checked
 
 ROWS = 128  # at a time
 
@@ -44,11 +44,12 @@ class Program:
     score: float
 
 
+@checked
 def draw_programs(
     model: nn.Module,
     bpe: ByteLevelBPE,
     prompts: Sequence[str],
-    samples: int,
+    samples: Count,
     *,
     generator: torch.Generator | None,
     temperature: float = 1.0,
@@ -58,7 +59,6 @@ def draw_programs(
 
     Prompts with the same number of tokens are written together, so that nothing is padded.
     """
-    check_count("samples", samples)
     room = model.config.context - new_tokens
     groups: dict[int, list[tuple[int, list[int]]]] = defaultdict(list)
     for number, prompt in enumerate(prompts):
@@ -90,7 +90,8 @@ def mean_log_probs(
     """
     end = bpe.special[END]
     rows = [[*ids, end] if len(ids) < new_tokens else list(ids) for ids in written]
-    ids, real = left_padded([[*given, *row] for given, row in zip(prompts, rows, strict=True)])
+    padded = left_padded([[*given, *row] for given, row in zip(prompts, rows, strict=True)])
+    ids, real = (part.to(device_of(model)) for part in padded)
     with evaluating(model):
         each = token_log_probs(model, ids, real)
     return [float(values[-len(row) :].double().mean()) for values, row in zip(each, rows, strict=True)]

@@ -30,9 +30,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from companion.validate import check_count, check_number
+from companion.validate import Count, Positive, Range, checked
 
 _CELL = Path(__file__).with_name("cell.py")
 _MACHINES = ("x86_64", "aarch64")
@@ -58,6 +58,7 @@ class SandboxUnavailable(OSError):
     """This machine cannot confine a program, so none is run; the message says what is missing."""
 
 
+@checked
 @dataclass(frozen=True)
 class Limits:
     """What one program may use up.
@@ -69,16 +70,10 @@ class Limits:
         output_bytes: what it may print, with its answers.
     """
 
-    cpu_seconds: float = 1.0
-    wall_seconds: float = 30.0
-    memory_mb: int = 256
-    output_bytes: int = 1_000_000
-
-    def __post_init__(self) -> None:
-        check_number("cpu_seconds", self.cpu_seconds, low=0, open_low=True)
-        check_number("wall_seconds", self.wall_seconds, low=0, open_low=True)
-        check_count("memory_mb", self.memory_mb, low=64)
-        check_count("output_bytes", self.output_bytes)
+    cpu_seconds: Positive = 1.0
+    wall_seconds: Positive = 30.0
+    memory_mb: Annotated[int, Range(64)] = 256
+    output_bytes: Count = 1_000_000
 
 
 @dataclass(frozen=True)

@@ -17,17 +17,17 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from companion.training import evaluating
-from companion.validate import check_shapes
+from companion.validate import checked
 
 
+@checked
 def attention_maps(model: nn.Module, ids: Int[Tensor, "batch n"]) -> Float[Tensor, "layers batch heads n n"]:
     """The weights of all heads while the model reads; rows sum to 1.
 
     Args:
         model: whose ``blocks`` each have a causal `companion.nn.attention.MultiHeadAttention` named ``attention``.
-        ids: token numbers, shape (batch, n).
+        ids: token numbers.
     """
-    check_shapes(ids=(ids, "batch n"))
     seen: list[tuple[nn.Module, Tensor]] = []
     handles = [
         block.attention.register_forward_pre_hook(lambda module, inputs: seen.append((module, inputs[0])))
@@ -47,6 +47,7 @@ def previous_score(maps: Float[Tensor, "layers batch heads n n"]) -> Float[Tenso
     return maps.diagonal(-1, dim1=-2, dim2=-1).mean((1, 3))
 
 
+@checked
 def induction_score(
     maps: Float[Tensor, "layers batch heads n n"], ids: Int[Tensor, "batch n"]
 ) -> Float[Tensor, "layers heads"]:
@@ -56,7 +57,6 @@ def induction_score(
         ValueError: no token occurs twice.
     """
     n = ids.shape[1]
-    check_shapes(maps=(maps, f"layers {len(ids)} heads {n} {n}"))
     same = (ids[:, :, None] == ids[:, None, :]).tril(-1)  # (batch, reader, earlier place of the same token)
     last = torch.where(same, torch.arange(n), -1).amax(-1)
     batch, reader = torch.nonzero(last >= 0, as_tuple=True)

@@ -29,9 +29,10 @@ from companion.nn.kv_cache import KVState
 from companion.nn.mlp import MLP
 from companion.nn.published import HARMLESS, Fields, fill, read_config, read_tensors
 from companion.nn.transformer_block import TransformerBlock
-from companion.validate import check_count, check_number
+from companion.validate import Count, Positive, Share, checked
 
 
+@checked
 @dataclass(frozen=True)
 class GPTConfig:
     """The sizes of a GPT-2; the defaults are the small one's, 124 M parameters.
@@ -48,23 +49,15 @@ class GPTConfig:
         hidden: of the MLPs; four times the width if not given.
     """
 
-    vocab_size: int = 50_257
-    context: int = 1024
-    width: int = 768
-    layers: int = 12
-    heads: int = 12
-    dropout: float = 0.0
+    vocab_size: Count = 50_257
+    context: Count = 1024
+    width: Count = 768
+    layers: Count = 12
+    heads: Count = 12
+    dropout: Share = 0.0
     norm_eps: float = 1e-5
-    init_std: float = 0.02
-    hidden: int | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("vocab_size", "context", "width", "layers", "heads"):
-            check_count(name, getattr(self, name))
-        if self.hidden is not None:
-            check_count("hidden", self.hidden)
-        check_number("dropout", self.dropout, low=0, high=1)
-        check_number("init_std", self.init_std, low=0, open_low=True)
+    init_std: Positive = 0.02
+    hidden: Count | None = None
 
 
 def gpt_block(config: GPTConfig) -> TransformerBlock:

@@ -16,6 +16,7 @@ positions it would have to learn, it does worse, tried at a fifth of the steps.)
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import torch
 from jaxtyping import Int
@@ -27,7 +28,7 @@ from companion.text.llama import Llama, LlamaConfig
 from companion.training.batches import Batches
 from companion.training.distributed import average_gradients, mean_over_processes, share_of
 from companion.training.optimization import TrainConfig, Updater
-from companion.validate import check_count, check_number
+from companion.validate import Count, Range, checked
 
 CONTEXT, WIDTH = 64, 128
 
@@ -95,14 +96,15 @@ class Run:
     valid: list[float] = field(default_factory=list)
 
 
+@checked
 def race(
     recipes: Sequence[PretrainingRecipe],
     ids: Int[Tensor, "tokens"],
     valid: Int[Tensor, "others"],
     vocab_size: int,
     *,
-    share: float = 1.0,
-    judgements: int = 1,
+    share: Annotated[float, Range(0, 1, open_low=True)] = 1.0,
+    judgements: Count = 1,
     seed: int = 0,
     watch: Callable[[list[Run]], None] | None = None,
 ) -> list[Run]:
@@ -126,8 +128,6 @@ def race(
         ValueError: a share that leaves fewer steps than judgements.
         TrainingDiverged: a gradient that is not finite.
     """
-    check_number("share", share, low=0, high=1, open_low=True)
-    check_count("judgements", judgements)
     configs = [
         replace(recipe.config, steps=max(1, round(share * recipe.config.steps)), seed=seed) for recipe in recipes
     ]

@@ -1,16 +1,18 @@
 """Fill in the middle: the rearrangement loses nothing, and says where it begins and ends."""
 
+from typing import get_args
+
 import pytest
 import torch
 
 from companion.code.codex.fim import (
     END,
     MIDDLE,
-    ORDERS,
     PREFIX,
     SPECIAL,
     SUFFIX,
     Cut,
+    Order,
     cut,
     pieces,
     rearranged,
@@ -33,7 +35,7 @@ def test_rearranging_is_a_bijection(bpe) -> None:
     for _ in range(50):
         parts = cut(SOURCE[:137], g)
         assert parts.text == SOURCE[:137]
-        for order in ORDERS:
+        for order in get_args(Order):
             assert restored(bpe, rearranged(bpe, parts, order=order)) == parts
 
 
@@ -73,7 +75,7 @@ def test_rate_zero_is_plain_text_and_rate_one_has_no_plain_piece(bpe) -> None:
     assert 0.2 * n < half < 0.8 * n
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("order", get_args(Order))
 def test_training_pieces_are_in_the_order_that_was_asked_for(bpe, order) -> None:
     ids = training_ids([SOURCE], bpe, torch.Generator().manual_seed(0), rate=1.0, size=60, order=order).tolist()
     g, want = torch.Generator().manual_seed(0), []
@@ -85,7 +87,7 @@ def test_training_pieces_are_in_the_order_that_was_asked_for(bpe, order) -> None
 
 
 def test_no_piece_leaks_a_sign_into_its_text(bpe) -> None:
-    """A file that spells a sign out does not make one: text is encoded as text."""
+    """A file that spells a special token out does not make one: text is encoded as text."""
     ids = rearranged(bpe, Cut("a", "<|end|>", "b"))
     assert ids.count(bpe.special[END]) == 1 and restored(bpe, ids).middle == "<|end|>"
 

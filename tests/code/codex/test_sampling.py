@@ -1,4 +1,4 @@
-"""Many draws: in the order of the prompts, scored by the model's own distribution, up to the end sign."""
+"""Many draws: in the order of the prompts, scored by the model's own distribution, up to the end token."""
 
 import pytest
 import torch
