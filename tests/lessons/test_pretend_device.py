@@ -21,7 +21,7 @@ ALLOWED = {
     "views share": "(lambda y: (y.view(-1)[:1].fill_(9), y[0, 0].item() == 9)[1])(x.clone())",
     "jvp": "torch.allclose(torch.func.jvp(torch.sin, (x,), (x,))[1].cpu(), c.cos() * c)",
     "tied weights stay tied": "tied()",
-    "training as on the CPU": "trained('cpu') == trained('pretend')",
+    "training as on the CPU": "torch.allclose(torch.tensor(trained('cpu')), torch.tensor(trained('pretend')), rtol=1e-5)",
     "inference without a graph": "infer().shape == (3, 5)",
     "views and copies in inference mode": "torch.inference_mode()(lambda: x.view(-1).cpu().device.type)() == 'cpu'",
 }
