@@ -32,6 +32,7 @@ ON_THE_CPU = {
     "3_04_text",
     "3_04_text/decoding",
     "3_04_text/gpt",
+    "3_04_text/tokenizer",
     "3_05_code/codex",
     "3_09_ethics/watermark",
     "3_10_future/realtime",
