@@ -21,7 +21,7 @@ from tests.mutants.mutations import Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIES = ROOT / "_build" / "mutants"
-COPIED = ("companion", "tests", "book/measured.json", "pyproject.toml", "README.md", "LICENSE")
+COPIED = ("companion", "tests", "book", "pyproject.toml", "README.md", "LICENSE")
 # Not of the modules: they run lessons, the book, graders or mutants.
 _OTHER_TESTS = {"exercises", "lessons", "book", "benchmarks", "mutants"}
 _PYTEST = ("-q", "-x", "-p", "no:cacheprovider")
