@@ -154,9 +154,3 @@ def test_a_lesson_that_forgets_the_device_fails(tmp_path: Path, monkeypatch, cel
     )
     with pytest.raises(running.LessonFailed, match=words):
         running.smoke(write(tmp_path, MODULE, cell), 120)
-
-
-def test_lessons_that_stay_on_the_cpu_exist():
-    from tests.lessons.notebooks import lessons, name
-
-    assert set(map(name, lessons())) >= running.ON_THE_CPU
