@@ -10,7 +10,7 @@ torch finds the backend by itself: the folder of this file on ``PYTHONPATH`` has
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -31,8 +31,8 @@ _PACKED = {
 }
 # Of these, CUDA takes CPU tensors as indices, but not as values.
 _INDEXED = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default}
-# CUDA joins no tensor of the CPU to others, whatever its size.
-_JOINS = {aten.cat.default, aten.stack.default}
+# These take no tensor of the CPU on CUDA, whatever its size; the last reads the count of steps beside the weights.
+_JOINS = {aten.cat.default, aten.stack.default, aten._fused_adamw_.default}
 # Where torch has a kernel for all devices that calls others, ours must be named to come before it.
 _FACTORIES = (
     "empty.memory_format", "empty_strided", "arange", "arange.start", "arange.start_step", "linspace", "logspace", "eye",
@@ -124,12 +124,8 @@ def _each(function: Callable, thing: Any) -> Any:
     return function(thing)
 
 
-def _leaves(thing: Any) -> Iterator[Any]:
-    if isinstance(thing, (list, tuple)):
-        for part in thing:
-            yield from _leaves(part)
-    else:
-        yield thing
+def _leaves(parts: Iterable) -> list:
+    return [leaf for part in parts for leaf in (_leaves(part) if isinstance(part, (list, tuple)) else (part,))]
 
 
 def _held(leaf: Any) -> Any:
