@@ -27,16 +27,6 @@ START_SECONDS = 600  # for a kernel to start, on however busy a machine
 MEASURED = BOOK / "measured.json"
 RUNS = ROOT / "_build" / "runs.json"
 _LOCK = threading.Lock()
-# Lessons that do not compute on ``run.device`` yet.
-ON_THE_CPU = {
-    "3_04_text",
-    "3_04_text/decoding",
-    "3_04_text/gpt",
-    "3_04_text/tokenizer",
-    "3_05_code/codex",
-    "3_09_ethics/watermark",
-    "3_10_future/realtime",
-}
 
 
 class LessonFailed(Exception):
@@ -132,8 +122,7 @@ def execute(path: Path, timeout: int) -> Cost:
 
 def smoke(path: Path, timeout: int, *, seed: int = 1) -> Cost:
     """Run a copy by papermill at the ``smoke`` budget with another seed, on a device that is as strict as a GPU."""
-    device = None if name(path) in ON_THE_CPU else "pretend"
-    cost, copy = parametrised(path, seed, "smoke", ROOT / "_build" / "smoke", timeout, device)
+    cost, copy = parametrised(path, seed, "smoke", ROOT / "_build" / "smoke", timeout, "pretend")
     said = [cell.outputs[0].get("data", {}).get("text/plain", "") for cell in code_cells(copy) if cell.outputs][:1]
     if not said or f"budget “smoke”, seed {seed}" not in said[0]:
         raise LessonFailed(f"{name(path)}: the parameters did not reach setup(...); it said {said}")

@@ -18,6 +18,8 @@ from companion.training import checkpoint as module
 from companion.training.checkpoint import CorruptCheckpoint, load_checkpoint, save_checkpoint
 from companion.training.optimization import TrainConfig, Updater
 from tests.conftest import rejects
+from tests.lessons.notebooks import ROOT
+from tests.lessons.running import kernel_environment
 from tests.training.killable import saved_step, whole_run
 from tests.training.problems import Awkward, net, noisy, regression, squared
 
@@ -71,6 +73,41 @@ def test_interrupted_by_hand_it_resumes_exactly(tmp_path, stop):
     assert saved_step(path) == 4 * (stop // 4)
     resumed, whole = whole_run(path), whole_run()
     assert same_bits(everything(resumed), everything(whole)) and resumed.history == whole.history
+
+
+FUSED = """
+import sys
+import torch
+from companion.training import TrainConfig, optimization, train
+from tests.training.problems import net, regression, squared, weights
+
+optimization._fusable = lambda model: True  # as where the device is CUDA
+config, calls = TrainConfig(steps=6, batch_size=8, lr=0.02, ema=0.9), []
+
+def interrupted(model, batch, generator):
+    calls.append(batch)
+    if len(calls) > 5:
+        raise KeyboardInterrupt
+    return squared(model, batch, generator)
+
+def run(objective, path=None):
+    return train(net().to("pretend"), objective, regression(), config, checkpoint=path, checkpoint_every=2)
+
+try:
+    run(interrupted, sys.argv[1])
+except KeyboardInterrupt:
+    resumed, whole = run(squared, sys.argv[1]), run(squared)
+    assert torch.equal(weights(resumed.model).cpu(), weights(whole.model).cpu()) and resumed.history == whole.history
+    print("resumed")
+"""
+
+
+def test_fused_adamw_resumes_on_a_device_that_is_not_the_cpu(tmp_path):
+    """There its kernel wants the count of steps beside the weights, not on the CPU, where a checkpoint is read."""
+    environment = kernel_environment("pretend") | {"COMPANION_DEVICE": "cpu"}
+    command = [sys.executable, "-c", FUSED, str(tmp_path / "state.safetensors")]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "resumed\n", done.stderr[-3000:]
 
 
 def test_interrupted_while_saving_the_old_checkpoint_stays(tmp_path, monkeypatch):

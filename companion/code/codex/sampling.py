@@ -94,7 +94,7 @@ def mean_log_probs(
     ids, real = (part.to(device_of(model)) for part in padded)
     with evaluating(model):
         each = token_log_probs(model, ids, real)
-    return [float(values[-len(row) :].double().mean()) for values, row in zip(each, rows, strict=True)]
+    return [float(values[-len(row) :].mean()) for values, row in zip(each.cpu().double(), rows, strict=True)]
 
 
 def surest(programs: Sequence[Program]) -> int:

@@ -58,7 +58,7 @@ def induction_score(
     """
     n = ids.shape[1]
     same = (ids[:, :, None] == ids[:, None, :]).tril(-1)  # (batch, reader, earlier place of the same token)
-    last = torch.where(same, torch.arange(n), -1).amax(-1)
+    last = torch.where(same, torch.arange(n, device=ids.device), -1).amax(-1)
     batch, reader = torch.nonzero(last >= 0, as_tuple=True)
     if not len(reader):
         raise ValueError("ids: got no token that occurs twice, wanted at least one")

@@ -10,29 +10,29 @@ torch finds the backend by itself: the folder of this file on ``PYTHONPATH`` has
 """
 
 import os
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 
 import torch
 from torch.utils._python_dispatch import return_and_correct_aliasing
-from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 NAME = "pretend"
 SMALL = 50_000  # weights of a network that a lesson may try out on the CPU
 aten = torch.ops.aten
 
-# Copying is what tensors of two devices are for; in inference mode ``.to`` arrives as itself.
-_MOVES = {aten._to_copy.default, aten.to.dtype_layout}
-_COPIES = {*_MOVES, aten.copy_.default, aten._copy_from.default}
+# Copying is what tensors of two devices are for.
+_COPIES = {aten._to_copy.default, aten.copy_.default, aten._copy_from.default}
 # Packed sequences: their lengths, the second argument or result, stay on the CPU.
 _PACKED = {
     aten._pack_padded_sequence.default,
     aten._pack_padded_sequence_backward.default,
     aten._pad_packed_sequence.default,
 }
-_RECURRENT = {aten.gru.data, aten.lstm.data}  # in inference mode they arrive whole, with a packed sequence's lengths
 # Of these, CUDA takes CPU tensors as indices, but not as values.
 _INDEXED = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default}
-# CUDA joins no tensor of the CPU to others, whatever its size.
-_JOINS = {aten.cat.default, aten.stack.default}
+# These take no tensor of the CPU on CUDA, whatever its size; the last reads the count of steps beside the weights.
+_JOINS = {aten.cat.default, aten.stack.default, aten._fused_adamw_.default}
 # Where torch has a kernel for all devices that calls others, ours must be named to come before it.
 _FACTORIES = (
     "empty.memory_format", "empty_strided", "arange", "arange.start", "arange.start_step", "linspace", "logspace", "eye",
@@ -87,47 +87,65 @@ class PretendTensor(torch.Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
-        # A view of a tensor that autograd knows cannot be wrapped in inference mode.
-        with torch.inference_mode(False), torch.set_grad_enabled(torch.is_grad_enabled()):
-            return compute(func, args, kwargs or {})
+        kwargs = kwargs or {}
+        if not torch.is_inference_mode_enabled():
+            return compute(func, args, kwargs)
+        # Here operations that are made of others arrive whole: once more, where torch takes them apart.
+        with torch.inference_mode(False), torch.no_grad():
+            return func(*args, **kwargs)
 
     __torch_function__ = torch._C._disabled_torch_function_impl
 
 
 def compute(func, args: tuple, kwargs: dict):
     """Do one operation that has a tensor of the device among its arguments, or makes one."""
-    if func is aten._has_compatible_shallow_copy_type.default:  # what `Module.to` asks in inference mode
-        return type(args[0]) is type(args[1])
-    leaves, form = tree_flatten((args, kwargs))
     target = kwargs.get("device")
     if target is not None:
         target = torch.device(target).type
     if func not in _COPIES:
-        _refuse_mixed(func, args, leaves)
-    held = [leaf.held if isinstance(leaf, PretendTensor) else leaf for leaf in leaves]
-    inner_args, inner_kwargs = tree_unflatten(held, form)
+        _refuse_mixed(func, args, kwargs)
+    inner_args, inner_kwargs = _each(_held, args), {name: _each(_held, value) for name, value in kwargs.items()}
     if target == NAME:
         inner_kwargs["device"] = torch.device("cpu")
-    if func in _MOVES and target == "cpu":
+    if func is aten._to_copy.default and target == "cpu":
         return func(*inner_args, **inner_kwargs).clone()
     out = func(*inner_args, **inner_kwargs)
     if func is aten.copy_.default and not isinstance(args[0], PretendTensor):
         return args[0]
     if func in _PACKED and isinstance(out, tuple):
         return PretendTensor(out[0]), out[1]
-    wrapped = tree_map(lambda x: PretendTensor(x) if isinstance(x, torch.Tensor) else x, out)
-    return return_and_correct_aliasing(func, args, kwargs, wrapped)
+    return return_and_correct_aliasing(func, args, kwargs, _each(_wrapped, out))
 
 
-def _refuse_mixed(func, args: tuple, leaves: list) -> None:
+def _each(function: Callable, thing: Any) -> Any:
+    """A function of everything in lists and tuples, which is where operations have tensors; torch's pytree takes long."""
+    if isinstance(thing, (list, tuple)):
+        return type(thing)([_each(function, part) for part in thing])
+    return function(thing)
+
+
+def _leaves(parts: Iterable) -> list:
+    return [leaf for part in parts for leaf in (_leaves(part) if isinstance(part, (list, tuple)) else (part,))]
+
+
+def _held(leaf: Any) -> Any:
+    return leaf.held if isinstance(leaf, PretendTensor) else leaf
+
+
+def _wrapped(leaf: Any) -> Any:
+    return PretendTensor(leaf) if isinstance(leaf, torch.Tensor) else leaf
+
+
+def _refuse_mixed(func, args: tuple, kwargs: dict) -> None:
+    leaves = [*_leaves(args), *kwargs.values()]
     if any(isinstance(leaf, torch.Generator) and leaf.device.type != NAME for leaf in leaves):
         raise RuntimeError(
             f"{func}: Expected a '{NAME}' device type for generator but found 'cpu'; draw where the generator is, then move"
         )
     checked = leaves
     if func in _INDEXED and isinstance(args[0], PretendTensor):
-        checked = [args[0], *tree_flatten(args[2:])[0]]
-    if func in _PACKED or func in _RECURRENT:
+        checked = [args[0], *_leaves(args[2:])]
+    if func in _PACKED:
         checked = [args[0]]
     foreign = [x for x in checked if isinstance(x, torch.Tensor) and not isinstance(x, PretendTensor)]
     foreign = [x for x in foreign if x.ndim or func in _JOINS]
@@ -136,6 +154,11 @@ def _refuse_mixed(func, args: tuple, leaves: list) -> None:
         raise RuntimeError(
             f"{func}: Expected all tensors to be on the same device, but found {NAME}:0 and cpu (of shape {shapes})"
         )
+
+
+@torch.inference_mode(False)  # a wrapper that is an inference tensor has no views outside
+def _make(func, *args, **kwargs) -> PretendTensor:
+    return compute(func, args, kwargs)
 
 
 def _copy_from(source: torch.Tensor, target: torch.Tensor, non_blocking: bool = False) -> torch.Tensor:
@@ -199,7 +222,7 @@ def register() -> None:
     for name in _FACTORIES:
         packet, _, overload = name.partition(".")
         func = getattr(getattr(aten, packet), overload or "default")
-        library.impl(name, lambda *args, _func=func, **kwargs: compute(_func, args, kwargs), "PrivateUse1")
+        library.impl(name, partial(_make, func), "PrivateUse1")
     library.impl("_copy_from", _copy_from, "PrivateUse1")
     for name, decomposition in {
         "lstm.input": lstm_impl,
