@@ -33,7 +33,7 @@ Labels = Annotated[Int[Tensor, "n"], Range(0, NO_LABEL)]
 class Unshuffled(nn.Module):
     """A network as one for pictures of twice the height and width: 2×2 pixels become the channels of one, and back."""
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: Net) -> None:
         super().__init__()
         self.net = net
 

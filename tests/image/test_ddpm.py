@@ -7,7 +7,16 @@ from companion.data import digits
 from companion.diffusion.ddim import ddim_sample
 from companion.diffusion.guidance import guide
 from companion.diffusion.prediction import to_prediction
-from companion.image.ddpm import LOSS, NO_LABEL, PREDICTION, SCHEDULE, Unshuffled, digit_denoiser, draw_digits, quick_unet
+from companion.image.ddpm import (
+    LOSS,
+    NO_LABEL,
+    PREDICTION,
+    SCHEDULE,
+    Unshuffled,
+    digit_denoiser,
+    draw_digits,
+    quick_unet,
+)
 from companion.metrics.digit_judge import recognised
 from companion.models.ddpm_digits import build, load
 from companion.training import TrainConfig, train
