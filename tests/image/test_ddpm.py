@@ -7,9 +7,19 @@ from companion.data import digits
 from companion.diffusion.ddim import ddim_sample
 from companion.diffusion.guidance import guide
 from companion.diffusion.prediction import to_prediction
-from companion.image.ddpm import LOSS, NO_LABEL, PREDICTION, SCHEDULE, digit_denoiser, draw_digits
+from companion.image.ddpm import (
+    LOSS,
+    NO_LABEL,
+    PREDICTION,
+    SCHEDULE,
+    Unshuffled,
+    digit_denoiser,
+    draw_digits,
+    quick_unet,
+)
 from companion.metrics.digit_judge import recognised
 from companion.models.ddpm_digits import build, load
+from companion.training import TrainConfig, train
 from tests.conftest import gen, rejects
 
 
@@ -52,6 +62,30 @@ class TestLoss:
         data, net = digits("train", limit=16), build()
         values = [LOSS(net, (data.images, data.labels), gen(k)).item() for k in (0, 0, 1)]
         assert values[0] == values[1] != values[2]
+
+
+class TestQuickUNet:
+    def test_pixels_come_back_to_their_places(self):
+        """What the net says of a channel stands at that channel's pixel, and so do the noise's statistics."""
+        x, two = torch.randn(2, 1, 6, 10), torch.tensor([1, 2])
+        assert torch.equal(Unshuffled(lambda x, t, y: x)(x, two, two), x)
+        upper_left = Unshuffled(lambda x, t, y: x * torch.tensor([1.0, 0, 0, 0])[:, None, None])(x, two, two)
+        assert torch.equal(upper_left[..., ::2, ::2], x[..., ::2, ::2])
+        assert upper_left.count_nonzero() == x.numel() // 4
+
+    def test_step_and_label_reach_the_net(self):
+        net, x = quick_unet(), torch.randn(3, 1, 28, 28)
+        asked = [(5, 1), (5, 2), (900, 1)]
+        a, b, c = (net(x, torch.full((3,), t), torch.full((3,), label)) for t, label in asked)
+        assert a.shape == x.shape and not torch.allclose(a, b) and not torch.allclose(a, c)
+
+    @pytest.mark.slow
+    def test_after_some_hundred_updates_digits_are_read_better_than_by_chance(self):
+        data = digits("train")
+        config = TrainConfig(steps=600, batch_size=10, lr=4e-3, final_lr=0.02, ema=0.99, seed=0)
+        net = train(quick_unet(), LOSS, (data.images, data.labels), config).model
+        labels = torch.arange(100) % 10
+        assert float(recognised(draw_digits(net, labels, gen(), scale=2.0, steps=15), labels).float().mean()) > 0.4
 
 
 class TestDenoiser:
