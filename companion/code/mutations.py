@@ -1,8 +1,8 @@
 """Bugs made to order: small changes of a program whose place and kind are known.
 
 To measure whether something finds bugs, one needs programs in which the bug is known. Each mutation changes one place of
-a function as a tired programmer might: a comparison or an arithmetic sign is turned into its neighbour, ``and`` into ``or``, a
-whole number is one too large, a variable is mistaken for another of the same function.
+a function as a tired programmer might: a comparison or an arithmetic operator is turned into its neighbour, ``and`` into
+``or``, a whole number is one too large, a variable is mistaken for another of the same function.
 
 The change is made in the *text*, at the place that `ast` names, and touches nothing else. Writing the changed tree out
 (`ast.unparse`) would also change blanks, quotes and comments, and a detector would learn to see the writer, not the bug.
@@ -21,7 +21,7 @@ _NEIGHBOUR = {
     "<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==", "is": "is not", "is not": "is",
     "in": "not in", "not in": "in", "+": "-", "-": "+", "*": "+", "//": "/", "/": "//", "and": "or", "or": "and",
 }  # fmt: skip
-_SIGN = re.compile(r"is\s+not\b|not\s+in\b|(?:is|in|and|or)\b|\*\*|//|<<|>>|[<>=!]=|[-+*/<>]")
+_OPERATOR = re.compile(r"is\s+not\b|not\s+in\b|(?:is|in|and|or)\b|\*\*|//|<<|>>|[<>=!]=|[-+*/<>]")
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,17 @@ def _changes(tree: ast.AST, raw: bytes, starts: list[int]) -> Iterator[tuple[str
         return starts[node.end_lineno - 1] + node.end_col_offset
 
     def between(kind: str, left: ast.AST, right: ast.AST) -> Iterator[tuple[str, int, int, str]]:
-        # What stands between two operands is one sign, and perhaps brackets, blanks and a comment.
+        # What stands between two operands is one operator, and perhaps brackets, blanks and a comment.
         raw_gap = re.sub(rb"#[^\n]*", lambda comment: b" " * len(comment[0]), raw[end(left) : begin(right)])
         gap = raw_gap.decode(errors="replace")
-        sign = _SIGN.search(gap)
-        if sign and " ".join(sign[0].split()) in _NEIGHBOUR:
-            yield kind, end(left) + sign.start(), end(left) + sign.end(), _NEIGHBOUR[" ".join(sign[0].split())]
+        operator = _OPERATOR.search(gap)
+        if operator and " ".join(operator[0].split()) in _NEIGHBOUR:
+            yield (
+                kind,
+                end(left) + operator.start(),
+                end(left) + operator.end(),
+                _NEIGHBOUR[" ".join(operator[0].split())],
+            )
 
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare):

@@ -2,8 +2,8 @@
 
     s_t = -log p(x_t | x_1 … x_{t-1})                                                         (eq-code-surprise)
 
-in nats. A bug that nobody would write is surprising: of two versions of a program the right one tends to cost less, and
-the place where the cost goes up is where to look. Nothing is run and nothing is compared with a specification, so this
+in nats. A bug that nobody would write is surprising: of two versions of a program the right one tends to be more likely, and
+the place where the surprise goes up is where to look. Nothing is run and nothing is compared with a specification, so this
 finds what is *unusual*, not what is wrong.
 
 Ray et al., "On the Naturalness of Buggy Code", 2015, arXiv:1506.01159, who counted n-grams. Departures: a transformer in
@@ -36,7 +36,7 @@ def token_surprise(model: nn.Module, bpe: ByteLevelBPE, source: str) -> tuple[li
 
 
 def total_surprise(model: nn.Module, bpe: ByteLevelBPE, source: str) -> float:
-    """What the whole program costs, in nats: the sum, not the mean, as a longer program must not look cheaper."""
+    """The negative log-likelihood of a whole program, in nats: the sum, not the mean, which a longer program could lower."""
     return float(token_surprise(model, bpe, source)[1].double().sum())
 
 

@@ -4,7 +4,7 @@ The score of a continuation y of n tokens (eq-decoding-beam-score), with the len
 
     score(y) = 1/n^α Σ_t log p(y_t | x, y_1 … y_{t-1})
 
-At each step every one of the B beams is continued by every token and the B best continuations go on (eq-decoding-beam).
+At each step every one of the B beams is continued by every token and the B best continuations go on.
 Those that end with the stop token are put aside with their score. With α = 0 short answers win, because each further token
 lowers the sum; with α = 1 the score is the mean. If B is at least the number of all continuations, the search is exact.
 

@@ -3,7 +3,7 @@ r"""How probable a model finds a continuation, and how much it repeats itself.
 With :math:`G_n(y)` the n-grams of y, one for each place where n tokens stand in a row:
 
 - likelihood (eq-decoding-nats): :math:`-\frac{1}{|y|} \sum_t \log p(y_t \mid x, y_{<t})`, in nats a token
-- repetition (eq-decoding-repeat): :math:`1 - |\text{different } G_n(y)| / |G_n(y)|` within each continuation, then the mean
+- repetition (eq-decoding-distinct): :math:`1 - |\text{different } G_n(y)| / |G_n(y)|` within each continuation, then the mean
 - diversity (eq-decoding-distinct): :math:`|\text{different } G_n| / |G_n|` over all continuations together
 
 Sources: Li et al., arXiv:1510.03055, section 5.2 (distinct-n); Welleck et al., arXiv:1908.04319, section 6 (seq-rep-n).
@@ -34,7 +34,7 @@ def continuation_nats(model: nn.Module, ids: Int[Tensor, "batch n"], prompt: int
 
 
 def repetition(texts: Sequence[Sequence[int] | Tensor], n: int = 4) -> float:
-    """The share of n-grams that stood in the same text before, the mean over the texts (eq-decoding-repeat)."""
+    """The share of n-grams that stood in the same text before, the mean over the texts (eq-decoding-distinct)."""
     shares = [len(set(grams)) / len(grams) for grams in _grams(texts, n)]
     return 1 - sum(shares) / len(shares)
 

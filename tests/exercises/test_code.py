@@ -22,9 +22,9 @@ def back(
     strict: Callable[[list[int], list[int], str], bool] = lambda row, at, word: at[0] == 0 and at[-1] == len(row) - 1,
     end: int = 0,
 ) -> Callable[..., Any]:
-    def wrong(row: list[int], signs: dict[str, int]) -> Any:
-        at = [i for i, token in enumerate(row) if token in signs.values()]
-        word = "".join(next(name[0] for name, number in signs.items() if number == row[i]) for i in at)
+    def wrong(row: list[int], special: dict[str, int]) -> Any:
+        at = [i for i, token in enumerate(row) if token in special.values()]
+        word = "".join(next(name[0] for name, number in special.items() if number == row[i]) for i in at)
         if word not in orders or not strict(row, at, word):
             return "broken"
         part = {word[i]: row[at[i] + 1 : at[i + 1] + (end if word[i] == "m" else 0)] for i in range(3)}
@@ -33,18 +33,24 @@ def back(
     return wrong
 
 
-def prefix_always_first(row: list[int], signs: dict[str, int]) -> Any:
-    at = [i for i, token in enumerate(row) if token in signs.values()]
-    if len(at) != 4 or at[0] != 0 or at[-1] != len(row) - 1 or row[at[2]] != signs["middle"] or row[-1] != signs["end"]:
+def prefix_always_first(row: list[int], special: dict[str, int]) -> Any:
+    at = [i for i, token in enumerate(row) if token in special.values()]
+    if (
+        len(at) != 4
+        or at[0] != 0
+        or at[-1] != len(row) - 1
+        or row[at[2]] != special["middle"]
+        or row[-1] != special["end"]
+    ):
         return "broken"
     first, second, middle = (row[a + 1 : b] for a, b in zip(at, at[1:], strict=False))
     return first + middle + second
 
 
-def never_broken(row: list[int], signs: dict[str, int]) -> Any:
+def never_broken(row: list[int], special: dict[str, int]) -> Any:
     part: dict[str, list[int]] = {"p": [], "s": [], "m": [], "e": []}
     now = "p"
-    names = {number: name[0] for name, number in signs.items()}
+    names = {number: name[0] for name, number in special.items()}
     for token in row:
         if token in names:
             now = names[token]
@@ -97,7 +103,7 @@ def tree(
     def wrong(first: str, second: str) -> tuple[str, int]:
         for old, new in zip(ast.walk(dump(first)), ast.walk(dump(second)), strict=False):
             for kind, node, part in (
-                ("comparison", ast.Compare, lambda one: [type(sign) for sign in one.ops]),
+                ("comparison", ast.Compare, lambda one: [type(operator) for operator in one.ops]),
                 ("arithmetic", ast.BinOp, lambda one: type(one.op)),
                 ("number", ast.Constant, lambda one: repr(one.value)),
                 ("name", ast.Name, lambda one: one.id),

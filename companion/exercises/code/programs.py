@@ -18,20 +18,20 @@ def _tokens(g: Generator, count: int) -> Row:
 
 def _parts(g: Generator) -> tuple[dict[str, int], Row, Row, Row]:
     numbers = (50 + torch.randperm(40, generator=g)[:4]).tolist()
-    signs = dict(zip(("prefix", "suffix", "middle", "end"), numbers, strict=True))
-    return signs, *(_tokens(g, int(n)) for n in (3 + torch.randperm(5, generator=g)[:3]))
+    special = dict(zip(("prefix", "suffix", "middle", "end"), numbers, strict=True))
+    return special, *(_tokens(g, int(n)) for n in (3 + torch.randperm(5, generator=g)[:3]))
 
 
-def _psm(signs: dict[str, int], p: Row, m: Row, s: Row) -> Row:
-    return [signs["prefix"], *p, signs["suffix"], *s, signs["middle"], *m, signs["end"]]
+def _psm(special: dict[str, int], p: Row, m: Row, s: Row) -> Row:
+    return [special["prefix"], *p, special["suffix"], *s, special["middle"], *m, special["end"]]
 
 
-def _spm(signs: dict[str, int], p: Row, m: Row, s: Row) -> Row:
-    return [signs["suffix"], *s, signs["prefix"], *p, signs["middle"], *m, signs["end"]]
+def _spm(special: dict[str, int], p: Row, m: Row, s: Row) -> Row:
+    return [special["suffix"], *s, special["prefix"], *p, special["middle"], *m, special["end"]]
 
 
-def _text(answer: Answer, row: Row, signs: dict[str, int]) -> Row | str:
-    got = answer(row, signs)
+def _text(answer: Answer, row: Row, special: dict[str, int]) -> Row | str:
+    got = answer(row, special)
     if isinstance(got, str):
         return got
     if not isinstance(got, (list, tuple)) or not all(isinstance(token, int) for token in got):
@@ -39,58 +39,60 @@ def _text(answer: Answer, row: Row, signs: dict[str, int]) -> Row | str:
     return list(got)
 
 
-def _judge(answer: Answer, row: Row, signs: dict[str, int], p: Row, m: Row, s: Row) -> str:
+def _judge(answer: Answer, row: Row, special: dict[str, int], p: Row, m: Row, s: Row) -> str:
     mistakes = {
         "the middle stays at the end": p + s + m,
         "both orders are read as if the prefix came first": s + m + p,
         "suffix and middle are read in the order of the row": s + p + m,
         "the last token of the middle is lost": p + m[:-1] + s,
-        "the end sign is kept": [*p, *m, signs["end"], *s],
+        "the end token is kept": [*p, *m, special["end"], *s],
         "a good row is called broken": "broken",
     }
-    return same(_text(answer, row, signs), p + m + s, mistakes)
+    return same(_text(answer, row, special), p + m + s, mistakes)
 
 
 def _prefix_first(answer: Answer, g: Generator) -> str:
-    signs, p, m, s = _parts(g)
-    return _judge(answer, _psm(signs, p, m, s), signs, p, m, s)
+    special, p, m, s = _parts(g)
+    return _judge(answer, _psm(special, p, m, s), special, p, m, s)
 
 
 def _suffix_first(answer: Answer, g: Generator) -> str:
-    signs, p, m, s = _parts(g)
-    return _judge(answer, _spm(signs, p, m, s), signs, p, m, s)
+    special, p, m, s = _parts(g)
+    return _judge(answer, _spm(special, p, m, s), special, p, m, s)
 
 
 def _empty(answer: Answer, g: Generator) -> str:
-    signs, *rest = _parts(g)
+    special, *rest = _parts(g)
     for order in (_psm, _spm):
         for gone in range(3):
             parts = [[] if n == gone else row for n, row in enumerate(rest)]
             wanted = parts[0] + parts[1] + parts[2]
-            same(_text(answer, order(signs, *parts), signs), wanted, {"an empty part is taken for a fault": "broken"})
+            same(
+                _text(answer, order(special, *parts), special), wanted, {"an empty part is taken for a fault": "broken"}
+            )
     return "six rows with an empty part"
 
 
 def _broken(answer: Answer, g: Generator) -> str:
-    signs, p, m, s = _parts(g)
-    good = _psm(signs, p, m, s)
+    special, p, m, s = _parts(g)
+    good = _psm(special, p, m, s)
     rows = {
         "a row without its end is accepted": good[:-1],
-        "a row with a sign twice is accepted": [*good[:2], signs["middle"], *good[2:]],
-        "a row with its signs in another order is accepted": [
-            signs["middle"],
+        "a row with a special token twice is accepted": [*good[:2], special["middle"], *good[2:]],
+        "a row with its special tokens in another order is accepted": [
+            special["middle"],
             *m,
-            signs["prefix"],
+            special["prefix"],
             *p,
-            signs["suffix"],
+            special["suffix"],
             *s,
-            signs["end"],
+            special["end"],
         ],
-        "what stands before the first sign is accepted": [p[0], *good],
+        "what stands before the first special token is accepted": [p[0], *good],
         "what stands behind the end is accepted": [*good, p[0]],
     }
     for mistake, row in rows.items():
-        if (got := _text(answer, row, signs)) != "broken":
+        if (got := _text(answer, row, special)) != "broken":
             raise Wrong(f"got {str(got)[:40]}", mistake)
     return "five rows that are no examples"
 
@@ -154,13 +156,13 @@ def _end(answer: Answer, g: Generator) -> str:
     return "exactly one line end"
 
 
-def _program(comparison: str = "<", sign: str = "+", number: str = "3", name: str = "n") -> list[str]:
+def _program(comparison: str = "<", operator: str = "+", number: str = "3", name: str = "n") -> list[str]:
     return [
         "def f(xs, n, m):",
         "    best = 0",
         "    for x in xs:",
         f"        if x {comparison} n:",
-        f"            best = best {sign} x",
+        f"            best = best {operator} x",
         f"    return best - {number} if {name} else m",
     ]
 
@@ -202,7 +204,7 @@ def _comparison(answer: Answer, g: Generator) -> str:
 
 
 def _arithmetic(answer: Answer, g: Generator) -> str:
-    return _change(answer, _program(), _program(sign=_pick(g, "-", "*", "//")), "arithmetic", 5, g, anew=False)
+    return _change(answer, _program(), _program(operator=_pick(g, "-", "*", "//")), "arithmetic", 5, g, anew=False)
 
 
 def _leaf(answer: Answer, g: Generator) -> str:
@@ -220,13 +222,13 @@ def _writing(answer: Answer, g: Generator) -> str:
 
 
 def _both(answer: Answer, g: Generator) -> str:
-    return _change(answer, _program(), _program(sign=_pick(g, "-", "*", "//")), "arithmetic", 5, g, anew=True)
+    return _change(answer, _program(), _program(operator=_pick(g, "-", "*", "//")), "arithmetic", 5, g, anew=True)
 
 
 EXERCISES = (
     Exercise(
         "3.5.2",
-        "put_back(row, signs)",
+        "put_back(row, special)",
         (
             Property("prefix first", 6, _prefix_first),
             Property("suffix first", 6, _suffix_first),
@@ -250,7 +252,7 @@ EXERCISES = (
         "what_changed(first, second)",
         (
             Property("a comparison", 4, _comparison),
-            Property("an arithmetic sign", 4, _arithmetic),
+            Property("an arithmetic operator", 4, _arithmetic),
             Property("a number, a name", 4, _leaf),
             Property("another hand, the same program", 4, _writing),
             Property("a change in another hand", 4, _both),

@@ -130,7 +130,7 @@ def _never(answer: Answer, g: Generator) -> str:
 EXERCISES = (
     Exercise(
         "3.5.1",
-        "tries_pay(n, c, k)",
+        "pass_at_k(n, c, k)",
         (
             Property("a few programs, all ways counted", 8, _few),
             Property("none is right, or fewer than k are wrong", 4, _ends),

@@ -116,7 +116,7 @@ def _noised(x0: Tensor, eps: Tensor, bar: float) -> Tensor:
 
 
 def _ddim_data(answer: Answer, g: Generator) -> str:
-    """To the data in one jump: with the true noise the picture comes out, whatever the other terms are."""
+    """To the data in one step: with the true noise the picture comes out, whatever the other terms are."""
     x0, eps, z, bar_t, _ = _step(g)
     x_t = _noised(x0, eps, bar_t)
     got = answer.tensor(x_t, eps, bar_t, 1.0, 0.0, z, shape=tuple(x0.shape))
@@ -195,7 +195,7 @@ EXERCISES = (
         "3.6.2",
         "step(x_t, eps, bar_t, bar_s, sigma, z)",
         (
-            Property("the picture in one jump", 6, _ddim_data),
+            Property("the picture in one step", 6, _ddim_data),
             Property("how much noise is left", 4, _ddim_lands),
             Property("fresh noise", 3, _ddim_fresh),
             Property("old and fresh noise together", 6, _ddim_total),

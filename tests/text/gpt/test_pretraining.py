@@ -39,6 +39,13 @@ def test_ours_has_no_more_parameters_and_reads_no_more_text() -> None:
     assert max(read.values()) == read[NANOGPT.name] == 1_536_000
 
 
+def test_the_control_differs_from_ours_by_the_block_and_the_steps_alone() -> None:
+    ours, control = MODERN.build(65).config, CONTROL.build(65).config
+    assert replace(MODERN.config, steps=CONTROL.config.steps) == CONTROL.config
+    shared = ("vocab_size", "context", "width", "layers", "heads", "init_std")
+    assert [getattr(ours, name) for name in shared] == [getattr(control, name) for name in shared]
+
+
 def test_a_race_takes_the_steps_of_the_training_loop() -> None:
     recipe = replace(MODERN, config=replace(MODERN.config, steps=5, batch_size=3))
     other = replace(NANOGPT, config=replace(NANOGPT.config, steps=3, batch_size=4))
