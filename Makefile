@@ -10,7 +10,7 @@ RUNNER := $(BIN)/python -m tests.lessons
 UNITS := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
 .DEFAULT_GOAL := help
-.PHONY: help book lab lessons sweep bench mutants test test-units test-lessons test-book test-fast lint assignments lock clean
+.PHONY: help book lab lessons sweep bench mutants test test-units test-lessons test-book test-fast lint assignments lock dated clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ assignments: $(STAMP) ## the students' versions of the exercises, into book/assi
 
 lock: $(STAMP) ## resolve pyproject.toml anew into requirements.lock
 	$(BIN)/python -m tests.book.lock
+
+dated: $(STAMP) ## write the statements that age into their pages; list those checked longest ago first
+	$(BIN)/python -m tests.book.dated
 
 clean: ## remove what the other commands made, but not .venv
 	rm -rf _build book/assignments .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,8 +1,9 @@
 """Milestones of generative AI as data: what appeared when, who wrote it, what it introduced, what it builds on.
 
-The date of a paper is the day of its first version on arXiv, of a report or a product the day on which it was announced. The
-year of a citation may be a later one: a paper of December is often cited by its conference. ``builds_on`` names the
-milestones of this list whose idea a work uses, as its authors describe it; the list is a choice, and another historian
+The date of a paper is the day of its first version on arXiv, of a report or a product without one the day on which it was
+announced; some systems were shown before their paper (DALL-E on 5 January 2021, DeepSeek-R1 on 20 January 2025). The year of
+a citation may be a later one: a paper of December is often cited by its conference. ``builds_on`` names the milestones of this
+list whose idea a work uses, as its authors describe it; the list is a choice, and another historian
 would choose otherwise. Each row has the key of its source in the book's bibliography.
 """
 
@@ -23,7 +24,7 @@ class Milestone:
 
     Attributes:
         name: short, unique.
-        day: of the first public version.
+        day: of the first version on arXiv; of a work that is not there, the day of its announcement.
         authors: the first two, and how many others.
         family: one of `FAMILIES`.
         introduced: the idea, in a sentence.
