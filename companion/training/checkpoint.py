@@ -1,12 +1,14 @@
 """The state of a training run in one safetensors file, complete or not there at all.
 
 The file holds every tensor that a run carries from one step to the next (weights, buffers, AdamW's moments, averaged
-weights) under the parameters' names, and in its header the step, the configuration and the history as JSON. A parameter
-that two layers share stands there once. Nothing is pickled.
+weights) under the parameters' names, and in its header the step, the configuration and the history as JSON, and a
+checksum of both. A parameter that two layers share stands there once. Nothing is pickled.
 """
 
+import hashlib
 import json
 import os
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from torch import Tensor, nn
 
 from companion.training.optimization import Updater
 
-_FORMAT = 1
+_FORMAT = 2
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -43,7 +45,8 @@ def save_checkpoint(path: Path | str, updater: Updater, *, data: str, history: d
     }
     # Copies, because safetensors refuses tensors that share memory, as views in buffers may.
     tensors = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in _state(updater).items()}
-    content = safetensors.torch.save(tensors, {"training": json.dumps(header)})
+    about = json.dumps(header)
+    content = safetensors.torch.save(tensors, {"training": about, "checksum": _checksum(about, tensors)})
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".part")
     with open(unfinished, "wb") as stream:
@@ -53,20 +56,37 @@ def save_checkpoint(path: Path | str, updater: Updater, *, data: str, history: d
     os.replace(unfinished, path)
 
 
-def load_checkpoint(path: Path | str, updater: Updater, *, data: str) -> dict[str, list]:
+def load_checkpoint(
+    path: Path | str, updater: Updater, *, data: str, lists: Collection[str] | None = None
+) -> dict[str, list]:
     """Put a run's state back and return its history; on an error the updater is left as it was.
 
+    Args:
+        path: the file.
+        updater: of the same model and configuration as the one that was saved.
+        data: as it was saved.
+        lists: the names that the history must have; any if not given.
+
     Raises:
-        CorruptCheckpoint: the file is unreadable, or was made with another configuration, model or data.
+        CorruptCheckpoint: the file is unreadable, damaged, or was made with another configuration, model or data.
     """
     try:
         with safetensors.safe_open(path, "pt") as stream:
-            header = json.loads((stream.metadata() or {})["training"])
+            about = stream.metadata() or {}
+            header = json.loads(about["training"])
             run, step, ema_updates, history = (header[key] for key in ("run", "step", "ema_updates", "history"))
             if [type(run), type(step), type(ema_updates), type(history)] != [dict, int, int, dict]:
                 raise TypeError("its header is another program's")
+            if len(header) > 4 or not 0 <= ema_updates <= step <= updater.config.steps:
+                raise ValueError("its header holds what no run writes")
+            if not all(isinstance(values, list) for values in history.values()):
+                raise TypeError("its history is no lists")
+            if lists is not None and set(history) != set(lists):
+                raise ValueError(f"its history holds {sorted(history)}")
             saved = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118  not a dict
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+        if about["checksum"] != _checksum(about["training"], saved):
+            raise ValueError("its checksum is another: the file was damaged after it was written")
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, OSError, RecursionError) as error:
         raise CorruptCheckpoint(
             f"{path}: got no readable checkpoint of a training run ({error}); delete it to start anew"
         ) from error
@@ -99,6 +119,15 @@ def load_checkpoint(path: Path | str, updater: Updater, *, data: str) -> dict[st
     if updater.ema:
         updater.ema.updates = ema_updates
     return history
+
+
+def _checksum(about: str, tensors: dict[str, Tensor]) -> str:
+    """Of the header and of each tensor's name, form and bytes."""
+    found = hashlib.blake2b(about.encode(), digest_size=16)
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return found.hexdigest()
 
 
 def _run(updater: Updater, data: str) -> dict:
