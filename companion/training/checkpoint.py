@@ -118,6 +118,7 @@ def load_checkpoint(
     updater.steps_done = step
     if updater.ema:
         updater.ema.updates = ema_updates
+        updater.ema.write()
     return history
 
 
@@ -141,6 +142,7 @@ def _state(updater: Updater, moments: dict | None = None) -> dict[str, Tensor]:
     state = _weights("model", updater.model)
     if updater.ema:
         state |= _weights("ema", updater.ema.model)
+        state |= {f"ema.{name}": average for name, average in updater.ema.averages.items()}
     for name, parameter in updater.model.named_parameters():
         if parameter in moments:
             state |= {f"adamw.{name}.{key}": moments[parameter][key] for key in _MOMENTS}
