@@ -64,7 +64,8 @@ class Temperature:
     ) -> Float[Tensor, "batch vocab"]:
         """The logits to draw from."""
         logits = precise(logits)
-        value = max(self.value, torch.finfo(logits.dtype).tiny)
+        tiny = torch.finfo(logits.dtype).tiny
+        value = min(max(self.value, tiny), 1 / tiny)  # neither it nor its inverse may become 0
         scaled = logits / value
         # Where that is too large for a float, only the distances from the largest logit count.
         fits = scaled.amax(-1, keepdim=True).isfinite()
