@@ -153,7 +153,7 @@ class TestDependence:
         assert ours.decode(ids[:1]) == "\ufffd" and len(ids) == 2
 
     def test_surrogates_never_reach_the_tokens(self, ours):
-        for odd, place in (("\ud800", 0), ("whole \udc80", 6), (b"caf\xe9".decode("utf-8", "surrogateescape"), 3)):
+        for odd, place in (("\ud800", 0), ("whole \udc80", 6), (b"ab\xe9".decode("utf-8", "surrogateescape"), 2)):
             with rejects(f"text.*surrogate.*at place {place}"):
                 ours.encode(odd)
             with rejects(f"text.*surrogate.*at place {place}"):
