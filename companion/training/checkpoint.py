@@ -45,8 +45,9 @@ def save_checkpoint(path: Path | str, updater: Updater, *, data: str, history: d
     }
     # Copies, because safetensors refuses tensors that share memory, as views in buffers may.
     tensors = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in _state(updater).items()}
-    about = json.dumps(header)
-    content = safetensors.torch.save(tensors, {"training": about, "checksum": _checksum(about, tensors)})
+    header["checksum"] = _checksum(json.dumps(header), tensors)
+    # One entry: safetensors writes several in any order, and equal runs shall give equal files.
+    content = safetensors.torch.save(tensors, {"training": json.dumps(header)})
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".part")
     with open(unfinished, "wb") as stream:
@@ -72,8 +73,8 @@ def load_checkpoint(
     """
     try:
         with safetensors.safe_open(path, "pt") as stream:
-            about = stream.metadata() or {}
-            header = json.loads(about["training"])
+            header = json.loads((stream.metadata() or {})["training"])
+            checksum = header.pop("checksum", None)
             run, step, ema_updates, history = (header[key] for key in ("run", "step", "ema_updates", "history"))
             if [type(run), type(step), type(ema_updates), type(history)] != [dict, int, int, dict]:
                 raise TypeError("its header is another program's")
@@ -84,9 +85,17 @@ def load_checkpoint(
             if lists is not None and set(history) != set(lists):
                 raise ValueError(f"its history holds {sorted(history)}")
             saved = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118  not a dict
-        if about["checksum"] != _checksum(about["training"], saved):
+        if checksum != _checksum(json.dumps(header), saved):
             raise ValueError("its checksum is another: the file was damaged after it was written")
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, OSError, RecursionError) as error:
+    except (
+        safetensors.SafetensorError,
+        KeyError,
+        TypeError,
+        ValueError,
+        OSError,
+        RecursionError,
+        AttributeError,
+    ) as error:
         raise CorruptCheckpoint(
             f"{path}: got no readable checkpoint of a training run ({error}); delete it to start anew"
         ) from error

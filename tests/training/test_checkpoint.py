@@ -154,9 +154,10 @@ def rewritten(path, **changes) -> None:
     with safetensors.safe_open(path, "pt") as stream:
         header = json.loads(stream.metadata()["training"])
         tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    del header["checksum"]
     header = header | {key: value for key, value in changes.items() if key != "text"}
-    about = changes.get("text") or json.dumps(header)
-    safetensors.torch.save_file(tensors, path, {"training": about, "checksum": module._checksum(about, tensors)})
+    header["checksum"] = module._checksum(json.dumps(header), tensors)
+    safetensors.torch.save_file(tensors, path, {"training": changes.get("text") or json.dumps(header)})
 
 
 ODD_HEADERS = {
