@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from companion.console import write_anything
 from companion.lesson import BUDGETS, run_as_program
 from companion.models import all_recipes, make_weights
 
@@ -29,6 +30,7 @@ def main() -> None:
     lesson.add_argument("--budget", choices=BUDGETS, default="workstation")
     lesson.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
+    write_anything()
     if asked.command == "lesson":
         os.environ.setdefault("MPLBACKEND", "Agg")
         run_as_program(asked.file, seed=asked.seed, budget=asked.budget)

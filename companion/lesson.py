@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from IPython.display import Markdown, display
 
+from companion.console import write_anything
 from companion.plotting import use_style
 from companion.training.distributed import join, local_device
 from companion.validate import check_choice, check_count
@@ -104,6 +105,7 @@ def setup(name: str, seed: int, budget: str) -> Lesson:
     torch.manual_seed(seed)
     torch.set_num_threads(int(threads))
     use_style()
+    write_anything()
     _current = Lesson(name, seed, budget, local_device(device))
     display(cost_box(_measured(name), budget, seed))
     return _current

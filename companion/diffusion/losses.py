@@ -24,6 +24,7 @@ from companion.diffusion.guidance import Null, drop_condition
 from companion.diffusion.paths import Path, q_sample
 from companion.diffusion.prediction import Kind, Net, target, to_prediction
 from companion.diffusion.times import TimeLaw
+from companion.training.precision import widened
 from companion.training.random import randn
 from companion.validate import Share, checked
 
@@ -71,4 +72,4 @@ class DenoisingLoss:
 @checked
 def squared_error(wanted: Float[Tensor, "n *axes"], output: Float[Tensor, "n *axes"]) -> Float[Tensor, ""]:
     """A mean over examples and numbers; shapes that differ are refused, not broadcast."""
-    return (output - wanted).square().mean()
+    return (widened(output) - widened(wanted)).square().mean()

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 import companion.exercises
+from companion.console import write_anything
 from companion.exercises.answers import Answer, GaveUp, Wrong
 from companion.validate import check_choice, check_count
 
@@ -87,6 +88,7 @@ def check(exercise: str, function: Callable[..., Any], *, seed: int | None = Non
     seed = SystemRandom().randrange(100_000) if seed is None else seed
     found = examine(exercise, function, seed, handed_in=False)
     judged = [finding for finding in found if finding.holds is not None]
+    write_anything()
     print(f"Exercise {exercise}, inputs of seed {seed}")
     for finding in found:
         print(f"  {finding}")
@@ -99,6 +101,7 @@ def grade(exercise: str, function: Callable[..., Any], *, seed: int) -> float:
     Args and errors as for `check`.
     """
     found = examine(exercise, function, seed)
+    write_anything()
     for finding in found:
         print(f"  {finding.property.points if finding.holds else 0}/{finding.property.points}  {finding}")
     return float(sum(finding.property.points for finding in found if finding.holds))

@@ -63,7 +63,13 @@ class Temperature:
         self, input_ids: Int[Tensor, "batch n"], logits: Float[Tensor, "batch vocab"]
     ) -> Float[Tensor, "batch vocab"]:
         """The logits to draw from."""
-        return logits / self.value
+        logits = precise(logits)
+        tiny = torch.finfo(logits.dtype).tiny
+        value = min(max(self.value, tiny), 1 / tiny)  # neither it nor its inverse may become 0
+        scaled = logits / value
+        # Where that is too large for a float, only the distances from the largest logit count.
+        fits = scaled.amax(-1, keepdim=True).isfinite()
+        return torch.where(fits, scaled, (logits - logits.amax(-1, keepdim=True)) / value)
 
 
 @checked
@@ -93,7 +99,7 @@ class TopP:
     ) -> Float[Tensor, "batch vocab"]:
         """The logits to draw from."""
         rising = logits.argsort(-1)
-        mass = logits.gather(-1, rising).softmax(-1).cumsum(-1)  # of each token and all that are less probable
+        mass = precise(logits.gather(-1, rising)).softmax(-1).cumsum(-1)  # of each token and all that are less probable
         drop = mass <= 1 - self.p  # then what is more probable holds at least p
         drop[:, -1] = False
         return logits.masked_fill(torch.zeros_like(drop).scatter(-1, rising, drop), -math.inf)
@@ -110,6 +116,7 @@ class MinP:
         self, input_ids: Int[Tensor, "batch n"], logits: Float[Tensor, "batch vocab"]
     ) -> Float[Tensor, "batch vocab"]:
         """The logits to draw from."""
+        logits = precise(logits)
         bar = logits.amax(-1, keepdim=True) + (math.log(self.share) if self.share else -math.inf)
         return logits.masked_fill(logits < bar, -math.inf)
 

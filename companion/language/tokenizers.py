@@ -11,9 +11,11 @@ its code).
 Departure: special tokens have numbers after all others and are recognised only if the caller asks for it.
 """
 
+import heapq
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import regex
 from torch import Tensor
@@ -25,6 +27,7 @@ PRE_TOKEN = regex.compile(
     r"|\s+(?!\S)|\s+"  # white space, but not the last blank before a word
 )
 _REMEMBERED = 100_000  # words whose tokens are kept
+_LONG = 64  # from so many bytes on, looking at every pair for every merge takes too long
 
 
 def split_words(text: str) -> list[str]:
@@ -34,6 +37,22 @@ def split_words(text: str) -> list[str]:
     with at most one blank before it, or white space; of several blanks before a word, the last one goes with the word.
     """
     return PRE_TOKEN.findall(text)
+
+
+def check_text(name: str, text: Any) -> None:
+    """Raise ``ValueError`` unless ``text`` is a string that UTF-8 can write: all but halves of a surrogate pair.
+
+    Such halves come from files that were read with ``errors="surrogateescape"``, and from texts cut in UTF-16.
+    """
+    if not isinstance(text, str):
+        raise ValueError(f"{name}: got {type(text).__name__}, wanted a string")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{name}: got half of a surrogate pair, {text[error.start]!r} at place {error.start}, wanted whole characters; "
+            'read the file anew, or use text.encode("utf-8", "replace").decode()'
+        ) from None
 
 
 def printable_bytes() -> list[str]:
@@ -55,7 +74,8 @@ class ByteLevelBPE:
         tokens: what each number stands for; None for a special token.
 
     Raises:
-        ValueError: numbers with gaps, a byte that is missing, or a merge of or to something that is no token.
+        ValueError: numbers with gaps, a byte that is missing, a merge of or to something that is no token, or a special name
+            that is written like another token in ``vocab.json``.
     """
 
     def __init__(
@@ -69,6 +89,15 @@ class ByteLevelBPE:
         missing += [part for a, b in self.merges for part in (a, b, a + b) if part not in self.vocab]
         if missing:
             raise ValueError(f"vocab: got none for {missing[0]!r}, wanted every byte and every part of a merge")
+        written_as = printable_bytes()
+        taken = self.special.keys() & {"".join(written_as[byte] for byte in token) for token in self.vocab}
+        if taken or not all(self.special):
+            got = next(iter(taken), "")
+            raise ValueError(
+                f"special: got {got!r}, wanted names that no other token has in vocab.json, such as '<|end|>'"
+            )
+        for name in self.special:
+            check_text("special", name)
         names = {number: token for token, number in self.vocab.items()}
         self.tokens: list[bytes | None] = [names.get(i) for i in range(len(numbers))]
         self._names = {number: name for name, number in self.special.items()}
@@ -89,8 +118,7 @@ class ByteLevelBPE:
             special: whether the names of special tokens in the text become those tokens. If not, they are text like
                 any other: what a user types cannot end a document.
         """
-        if not isinstance(text, str):
-            raise ValueError(f"text: got {type(text).__name__}, wanted a string")
+        check_text("text", text)
         if special and self.special:
             names = sorted(self.special, key=len, reverse=True)
             parts = regex.split("(" + "|".join(map(regex.escape, names)) + ")", text)
@@ -102,7 +130,7 @@ class ByteLevelBPE:
                 ids.append(self.special[part])
                 continue
             for word in split_words(part):
-                ids += self._known[word] if word in self._known else self._encode_word(word)
+                ids += self._known[word] if word in self._known else self._encode_any(word)
         return ids
 
     def decode(self, ids: Iterable[int] | Tensor) -> str:
@@ -149,6 +177,9 @@ class ByteLevelBPE:
         merges = [(read(a), read(b)) for a, b in written]
         return cls(vocab, merges, {token: i for token, i in numbers.items() if token not in made})
 
+    def _encode_any(self, word: str) -> list[int]:
+        return self._encode_word(word) if len(word.encode("utf-8")) < _LONG else self._encode_long_word(word)
+
     def _encode_word(self, word: str) -> list[int]:
         ids = [self.vocab[bytes([byte])] for byte in word.encode("utf-8")]
         while len(ids) > 1:
@@ -162,3 +193,29 @@ class ByteLevelBPE:
         if len(self._known) < _REMEMBERED:
             self._known[word] = ids
         return ids
+
+    def _encode_long_word(self, word: str) -> list[int]:
+        """As `_encode_word`, in O(n log n): the pairs wait in a heap, and each token knows its neighbours."""
+        ids = [self.vocab[bytes([byte])] for byte in word.encode("utf-8")]
+        n = len(ids)
+        before, after = [*range(-1, n - 1)], [*range(1, n + 1)]
+        heap: list[tuple[int, int, int, int]] = []
+
+        def wait(i: int) -> None:
+            """Put the pair that begins at place i into the heap, if it is ever merged."""
+            if i >= 0 and after[i] < n and (found := self._ranks.get((ids[i], ids[after[i]]))):
+                heapq.heappush(heap, (found[0], i, ids[i], ids[after[i]]))
+
+        for i in range(n):
+            wait(i)
+        while heap:
+            _, i, left, right = heapq.heappop(heap)
+            j = after[i]
+            if ids[i] != left or j >= n or ids[j] != right:  # one of them has been merged since
+                continue
+            ids[i], ids[j], after[i] = self._ranks[left, right][1], -1, after[j]
+            if after[j] < n:
+                before[after[j]] = i
+            wait(before[i])
+            wait(i)
+        return [token for token in ids if token >= 0]

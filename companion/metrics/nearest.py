@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from companion.training.precision import widened
 from companion.training.random import rand
 from companion.validate import Count, Finite, NonNegative, check_count, checked
 
@@ -55,7 +56,8 @@ def nearest(queries: Finite[Tensor, "n ..."], references: Finite[Tensor, "m ..."
         )
     check_count("k", k, high=len(references))
     # The differences themselves, not |a|² + |b|² - 2ab: its rounding error hides how close a copy is.
-    distance = torch.cdist(queries.flatten(1), references.flatten(1), compute_mode="donot_use_mm_for_euclid_dist")
+    rows = widened(queries.flatten(1)), widened(references.flatten(1))
+    distance = torch.cdist(*rows, compute_mode="donot_use_mm_for_euclid_dist")
     found = distance.topk(k, dim=1, largest=False)
     return Neighbours(found.values, found.indices)
 

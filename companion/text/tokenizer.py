@@ -13,7 +13,7 @@ import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from companion.language.tokenizers import ByteLevelBPE, Pair, printable_bytes, split_words
+from companion.language.tokenizers import ByteLevelBPE, Pair, check_text, printable_bytes, split_words
 from companion.validate import check_count
 
 
@@ -24,12 +24,16 @@ def train_bpe(text: str, vocab_size: int, *, special: Sequence[str] = ()) -> Byt
         vocab_size: tokens in all: 256 bytes, the merges, the special ones. Fewer if no pair is left to merge.
 
     Raises:
-        ValueError: a size below 256 and the special tokens, or a special token that is empty or stands twice.
+        ValueError: a size below 256 and the special tokens; a special token that is empty, stands twice or is written like
+            another token; a text that UTF-8 cannot write.
     """
     if not all(special) or len(set(special)) < len(special):
         raise ValueError(f"special: got {list(special)}, wanted different names of at least one character")
     check_count("vocab_size", vocab_size, low=256 + len(special))
+    check_text("text", text)
     written_as = printable_bytes()
+    if single := set(special) & set(written_as):
+        raise ValueError(f"special: got {min(single)!r}, which is a byte's name, wanted others, such as '<|end|>'")
     tokens = sorted((bytes([b]) for b in range(256)), key=lambda token: written_as[token[0]])  # GPT-2's order
     number = {token: i for i, token in enumerate(tokens)}
     merges: list[Pair] = []

@@ -1,12 +1,14 @@
 """The state of a training run in one safetensors file, complete or not there at all.
 
 The file holds every tensor that a run carries from one step to the next (weights, buffers, AdamW's moments, averaged
-weights) under the parameters' names, and in its header the step, the configuration and the history as JSON. A parameter
-that two layers share stands there once. Nothing is pickled.
+weights) under the parameters' names, and in its header the step, the configuration and the history as JSON, and a
+checksum of both. A parameter that two layers share stands there once. Nothing is pickled.
 """
 
+import hashlib
 import json
 import os
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from torch import Tensor, nn
 
 from companion.training.optimization import Updater
 
-_FORMAT = 1
+_FORMAT = 2
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -43,6 +45,8 @@ def save_checkpoint(path: Path | str, updater: Updater, *, data: str, history: d
     }
     # Copies, because safetensors refuses tensors that share memory, as views in buffers may.
     tensors = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in _state(updater).items()}
+    header["checksum"] = _checksum(json.dumps(header), tensors)
+    # One entry: safetensors writes several in any order, and equal runs shall give equal files.
     content = safetensors.torch.save(tensors, {"training": json.dumps(header)})
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".part")
@@ -53,20 +57,45 @@ def save_checkpoint(path: Path | str, updater: Updater, *, data: str, history: d
     os.replace(unfinished, path)
 
 
-def load_checkpoint(path: Path | str, updater: Updater, *, data: str) -> dict[str, list]:
+def load_checkpoint(
+    path: Path | str, updater: Updater, *, data: str, lists: Collection[str] | None = None
+) -> dict[str, list]:
     """Put a run's state back and return its history; on an error the updater is left as it was.
 
+    Args:
+        path: the file.
+        updater: of the same model and configuration as the one that was saved.
+        data: as it was saved.
+        lists: the names that the history must have; any if not given.
+
     Raises:
-        CorruptCheckpoint: the file is unreadable, or was made with another configuration, model or data.
+        CorruptCheckpoint: the file is unreadable, damaged, or was made with another configuration, model or data.
     """
     try:
         with safetensors.safe_open(path, "pt") as stream:
             header = json.loads((stream.metadata() or {})["training"])
+            checksum = header.pop("checksum", None)
             run, step, ema_updates, history = (header[key] for key in ("run", "step", "ema_updates", "history"))
             if [type(run), type(step), type(ema_updates), type(history)] != [dict, int, int, dict]:
                 raise TypeError("its header is another program's")
+            if len(header) > 4 or not 0 <= ema_updates <= step <= updater.config.steps:
+                raise ValueError("its header holds what no run writes")
+            if not all(isinstance(values, list) for values in history.values()):
+                raise TypeError("its history is no lists")
+            if lists is not None and set(history) != set(lists):
+                raise ValueError(f"its history holds {sorted(history)}")
             saved = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118  not a dict
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+        if checksum != _checksum(json.dumps(header), saved):
+            raise ValueError("its checksum is another: the file was damaged after it was written")
+    except (
+        safetensors.SafetensorError,
+        KeyError,
+        TypeError,
+        ValueError,
+        OSError,
+        RecursionError,
+        AttributeError,
+    ) as error:
         raise CorruptCheckpoint(
             f"{path}: got no readable checkpoint of a training run ({error}); delete it to start anew"
         ) from error
@@ -98,7 +127,17 @@ def load_checkpoint(path: Path | str, updater: Updater, *, data: str) -> dict[st
     updater.steps_done = step
     if updater.ema:
         updater.ema.updates = ema_updates
+        updater.ema.write()
     return history
+
+
+def _checksum(about: str, tensors: dict[str, Tensor]) -> str:
+    """Of the header and of each tensor's name, form and bytes."""
+    found = hashlib.blake2b(about.encode(), digest_size=16)
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return found.hexdigest()
 
 
 def _run(updater: Updater, data: str) -> dict:
@@ -112,6 +151,7 @@ def _state(updater: Updater, moments: dict | None = None) -> dict[str, Tensor]:
     state = _weights("model", updater.model)
     if updater.ema:
         state |= _weights("ema", updater.ema.model)
+        state |= {f"ema.{name}": average for name, average in updater.ema.averages.items()}
     for name, parameter in updater.model.named_parameters():
         if parameter in moments:
             state |= {f"adamw.{name}.{key}": moments[parameter][key] for key in _MOMENTS}

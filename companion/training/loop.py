@@ -122,7 +122,7 @@ def train(
     updater, history = Updater(model, config), History()
     updater.optimizer.zero_grad()
     if checkpoint is not None and Path(checkpoint).exists():
-        history = History(**load_checkpoint(checkpoint, updater, data=batches.about))
+        history = History(**load_checkpoint(checkpoint, updater, data=batches.about, lists=asdict(history)))
     if mean_over_processes(updater.steps_done) != updater.steps_done:
         raise CorruptCheckpoint(f"{checkpoint}: not all processes see the same checkpoint; put it on a shared disk")
     model.train()

@@ -83,12 +83,17 @@ class EMA:
 
     Attributes:
         model: a copy of the model that holds the averaged weights; in evaluation mode, without gradients.
+        averages: the weights by name in float32 at least: in half precision a step of 1 - decay is rounded away. What is of
+            that precision already is the copy's own parameter.
         updates: how often the average was updated.
     """
 
     @checked
     def __init__(self, model: nn.Module, decay: Share) -> None:
         self.model = copy.deepcopy(model).requires_grad_(False).eval()
+        self.averages = {
+            name: p if torch.finfo(p.dtype).bits >= 32 else p.float() for name, p in self.model.named_parameters()
+        }
         self.decay = decay
         self.updates = 0
 
@@ -97,10 +102,18 @@ class EMA:
         """Move the average towards the model's present weights."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        for averaged, online in zip(self.model.parameters(), model.parameters(), strict=True):
-            averaged.lerp_(online, 1 - decay)
+        for averaged, online in zip(self.averages.values(), model.parameters(), strict=True):
+            averaged.lerp_(online.to(averaged.dtype), 1 - decay)
+        self.write()
         for kept, online in zip(self.model.buffers(), model.buffers(), strict=True):
             kept.copy_(online)
+
+    @torch.no_grad()
+    def write(self) -> None:
+        """Round the averages into the model, where its precision is less."""
+        for averaged, used in zip(self.averages.values(), self.model.parameters(), strict=True):
+            if averaged is not used:
+                used.copy_(averaged)
 
 
 class Updater:

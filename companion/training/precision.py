@@ -1,12 +1,18 @@
-"""Which precision is fast on a device: bfloat16 where the processor multiplies matrices in it, float32 elsewhere.
+"""In which precision to compute: `widened` for sums, squares and comparisons; bfloat16 for products where it is fast.
 
-Where bfloat16 is emulated it is slower than float32, so it is worth asking. NVIDIA's GPUs have it since Ampere (compute
-capability 8.0), x86 processors with AVX512-BF16 or AMX.
+Bfloat16 is fast where the processor multiplies matrices in it. Where it is emulated it is slower than float32, so it is worth
+asking. NVIDIA's GPUs have it since Ampere (compute capability 8.0), x86 processors with AVX512-BF16 or AMX.
 """
 
 from functools import cache
 
 import torch
+from torch import Tensor
+
+
+def widened(x: Tensor) -> Tensor:
+    """The same numbers in float32 if they are in less, else as they are: squares overflow and sums stop growing in half."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 @cache

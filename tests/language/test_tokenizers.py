@@ -88,6 +88,52 @@ class TestTruth:
         assert len(set(signs)) == 256
 
 
+class Counted(dict):
+    """Merges that count how often they are asked for."""
+
+    asked = 0
+
+    def __contains__(self, pair) -> bool:
+        Counted.asked += 1
+        return super().__contains__(pair)
+
+    def get(self, pair, default=None):
+        Counted.asked += 1
+        return super().get(pair, default)
+
+
+class TestLongWords:
+    """A run of one kind of character is one pre-token, however long: a rule of `=`, a number, a line of base64."""
+
+    @pytest.mark.parametrize("character", ["=", " ", "e", "7", "é", "ab", "the", "😀"])
+    def test_as_the_library_encodes_them(self, character):
+        text = "=" * 3_000 + "the" * 500 + " " * 999 + "ababab 77777 ééé " * 30
+        ours, theirs = train_bpe(text, 300), library_bpe(text, 300)
+        for count in (20, 21, 63, 64, 65, 1_000, 2_047):
+            assert ours.encode(character * count) == theirs.encode(character * count).ids
+
+    @given(st.text("ab1=é ", min_size=60, max_size=200), st.text("ab1=é ", max_size=120))
+    @settings(max_examples=150, deadline=None)
+    def test_both_ways_of_encoding_are_one(self, learned, written):
+        found = train_bpe(learned, 300)
+        assert found._encode_long_word(written) == found._encode_word(written)
+
+    @pytest.mark.parametrize("unit", ["=", "ab"])
+    def test_the_work_grows_with_the_length_and_not_with_its_square(self, unit):
+        found = train_bpe(unit * 5_000, 280)
+        found._ranks = Counted(found._ranks)
+        work = {}
+        for n in (1_000, 8_000):
+            Counted.asked = 0
+            found.encode(unit * (n // len(unit)))
+            work[n] = Counted.asked
+        assert 0 < work[8_000] < 10 * work[1_000] and work[8_000] < 5 * 8_000
+
+    def test_long_words_are_not_remembered(self, ours):
+        ours.encode("=" * 5_000)
+        assert max(map(len, ours._known), default=0) < 64
+
+
 class TestDependence:
     @given(st.one_of(UNICODE, ODD))
     @settings(max_examples=300, deadline=None)
@@ -107,8 +153,13 @@ class TestDependence:
         assert ours.decode(ids[:1]) == "\ufffd" and len(ids) == 2
 
     def test_surrogates_never_reach_the_tokens(self, ours):
-        with pytest.raises(UnicodeEncodeError):
-            ours.encode("\ud800")
+        for odd, place in (("\ud800", 0), ("whole \udc80", 6), (b"ab\xe9".decode("utf-8", "surrogateescape"), 2)):
+            with rejects(f"text.*surrogate.*at place {place}"):
+                ours.encode(odd)
+            with rejects(f"text.*surrogate.*at place {place}"):
+                train_bpe(odd, 260)
+        with rejects("special.*surrogate"):
+            train_bpe("text", 260, special=["<\ud800>"])
 
 
 class TestBadInput:
@@ -125,6 +176,19 @@ class TestBadInput:
     def test_numbers_that_are_no_token(self, ours, bad):
         with rejects("ids"):
             ours.decode([5, bad])
+
+    @pytest.mark.parametrize("name", ["a", "Ġ", "Ġthe", "Ã", "th"])
+    def test_a_special_token_is_no_other_tokens_name(self, name):
+        """Both would be one entry of ``vocab.json``, and what is read back would be another vocabulary."""
+        with rejects("special"):
+            train_bpe(" the the the th th", 262, special=[name])
+
+    def test_a_special_token_may_be_written_like_any_other_text(self, tmp_path):
+        found = train_bpe(" the the the", 262, special=["cat", "→", "<a>"])
+        found.save(tmp_path)
+        again = ByteLevelBPE.load(tmp_path)
+        assert (again.vocab, again.special) == (found.vocab, found.special)
+        assert again.decode(again.encode(" the cat", special=True)) == " the cat"
 
     def test_only_strings_are_encoded(self, ours):
         with rejects("text"):

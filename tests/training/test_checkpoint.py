@@ -186,6 +186,64 @@ def test_other_weights_are_not_taken_for_a_checkpoint(tmp_path, metadata):
         load_checkpoint(path, Updater(net(), TrainConfig(steps=1)), data="")
 
 
+def rewritten(path, **changes) -> None:
+    """The same file with another header: what a program that knows the format could write, its checksum included."""
+    with safetensors.safe_open(path, "pt") as stream:
+        header = json.loads(stream.metadata()["training"])
+        tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    del header["checksum"]
+    header = header | {key: value for key, value in changes.items() if key != "text"}
+    header["checksum"] = module._checksum(json.dumps(header), tensors)
+    safetensors.torch.save_file(tensors, path, {"training": changes.get("text") or json.dumps(header)})
+
+
+ODD_HEADERS = {
+    "an unknown key": {"more": 1},
+    "a negative step": {"step": -1},
+    "more steps than there are": {"step": 6},
+    "a truth value for a step": {"step": True},
+    "a fraction of a step": {"step": 2.5},
+    "negative updates": {"ema_updates": -3},
+    "more updates than steps": {"ema_updates": 6},
+    "an unknown list": {"history": {"nobody": [1]}},
+    "a history without its lists": {"history": {}},
+    "a history of numbers": {"history": {"loss": 1, "lr": 1, "grad_norm": 1, "evaluated_at": 1, "evaluations": 1}},
+    "deep JSON": {"text": "[" * 100_000},
+    "deep JSON that ends": {"text": '{"a":' * 100_000 + "1" + "}" * 100_000},
+    "a huge number": {"text": '{"step": ' + "9" * 10_000 + "}"},
+}
+
+
+@pytest.mark.parametrize("how", ODD_HEADERS)
+def test_a_header_that_no_run_writes_is_refused_before_anything_changes(tmp_path, how):
+    path = tmp_path / "state.safetensors"
+    config = TrainConfig(steps=5, ema=0.9)
+    train(net(), squared, regression(), config, checkpoint=path)
+    rewritten(path)
+    train(net(), squared, regression(), config, checkpoint=path)  # the way of rewriting alone does no harm
+    rewritten(path, **ODD_HEADERS[how])
+    model = net(3)
+    before = [p.clone() for p in model.parameters()]
+    with rejects("no readable checkpoint.*delete it", CorruptCheckpoint):
+        train(model, squared, regression(), config, checkpoint=path)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_one_flipped_bit_anywhere_is_found(tmp_path):
+    """In each tensor, in its name, in the history: every byte of the file, one of its bits."""
+    path = tmp_path / "state.safetensors"
+    updater = Updater(net(), TrainConfig(steps=5, ema=0.9))
+    save_checkpoint(path, updater, data="x", history={"loss": [0.5]})
+    content = path.read_bytes()
+    load_checkpoint(path, updater, data="x")
+    before = [p.clone() for p in updater.model.parameters()]
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ (1 << place % 8)]) + content[place + 1 :])
+        with rejects("checkpoint|another", CorruptCheckpoint):
+            load_checkpoint(path, updater, data="x")
+    assert all(torch.equal(a, b) for a, b in zip(before, updater.model.parameters(), strict=True))
+
+
 def test_a_folder_or_a_pickle_is_not_taken_for_a_checkpoint(tmp_path):
     torch.save(net().state_dict(), tmp_path / "pickle.pt")
     for path in (tmp_path, tmp_path / "pickle.pt", tmp_path / "missing"):

@@ -13,6 +13,8 @@ Chen et al., "Evaluating Large Language Models Trained on Code", 2021, arXiv:210
 import math
 from collections.abc import Callable, Sequence
 
+from scipy.stats import binom
+
 from companion.validate import Count, Share, check_count, checked
 
 
@@ -40,7 +42,8 @@ def plug_in(n: Count, c: int, k: Count) -> float:
 @checked
 def expected(estimator: Callable[[int, int, int], float], n: Count, k: Count, p: Share) -> float:
     """The mean of an estimator when each of n programs is right with probability p: a sum over all c, no sampling."""
-    return sum(math.comb(n, c) * p**c * (1 - p) ** (n - c) * estimator(n, c, k) for c in range(n + 1))
+    chances = binom.pmf(range(n + 1), n, p)  # C(n, c) itself is too large for a float from n = 1,030 on
+    return float(sum(chance * estimator(n, c, k) for c, chance in enumerate(chances) if chance))
 
 
 def mean_pass_at_k(right: Sequence[int], n: int, k: int) -> float:

@@ -6,7 +6,12 @@ and asks the kernel for a filter (seccomp) that no process can take off again: o
 computation needs. There is no call to open a file among them, none to make a socket, a process or a thread, none to send a
 signal. So what the program may read is what this process had in its memory: the modules below and its own text.
 
-The protocol, in both directions: the length as four bytes, then JSON.
+The protocol, in both directions over one socket (standard input): the length as four bytes, then JSON.
+
+**The verdict** has a pipe of its own, and counts only with a secret that the cell makes up after the fork. The child reads it
+before the program starts, and it lies on the interpreter's stack, behind no name, until the program has ended: the program
+finds it in no frame and no object, so what it prints or writes, to whatever pipe, is no verdict. Against one that searches raw
+memory (by `ctypes`) only `Sandbox.call` helps, where the right answers are not in this process at all.
 """
 
 import ctypes
@@ -22,8 +27,12 @@ import struct
 import sys
 import time
 import types
-from ast import literal_eval
 from importlib import import_module
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from values import pack, unpack
+
+del sys.path[0]
 
 # What a program may import: it cannot open a file, so it finds what is already here. The last is for the trial of the walls.
 _MODULES = (
@@ -43,6 +52,7 @@ _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column ab
 _SET_DEATH_SIGNAL, _SET_SECCOMP, _SET_NO_NEW_PRIVILEGES, _FILTER = 1, 22, 38, 2
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _ALLOW, _KILL, _REFUSE = 0x7FFF0000, 0x80000000, 0x00050000 | errno.EPERM
+_SECRET, _VERDICT, _LENGTH = 2, 3, 16  # the child's end of two pipes, and how many bytes a secret has
 _X32 = 0x40000000  # system calls of x86-64's other interface carry this bit
 
 
@@ -82,41 +92,66 @@ def limit(order: dict) -> None:
         resource.RLIMIT_CORE: 0, resource.RLIMIT_NPROC: 0, resource.RLIMIT_NOFILE: 3,
     }  # fmt: skip
     for name, size in sizes.items():
+        most = resource.getrlimit(name)[1]  # the machine's own limit may be lower
+        size = size if most == resource.RLIM_INFINITY else min(size, most)
         resource.setrlimit(name, (size, size))
-    signal.setitimer(signal.ITIMER_PROF, order["cpu_seconds"])  # to the millisecond; its signal ends the process
+    # To the millisecond; its signal ends the process. A timer of less than a microsecond would never ring.
+    signal.setitimer(signal.ITIMER_PROF, max(order["cpu_seconds"], 1e-6))
 
 
-def inmate(order: dict, out: int) -> None:
-    """Run one program in this process and end it. What it prints goes to the pipe, then the mark, then how it went."""
+def inmate(order: dict, output: int, verdict: int, secret: int) -> None:
+    """Run one program in this process and end it: what it prints goes to one pipe, how it went to another."""
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(out, 1)
-    os.closerange(2, 1024)
+    os.dup2(output, 1)
+    os.dup2(secret, _SECRET)
+    os.dup2(verdict, _VERDICT)
+    os.closerange(_VERDICT + 1, 1024)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     stream = open(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = stream
     sys.path[:], sys.argv[:] = [], ["program"]
+    del sys.settrace  # it could make another line than the next one of this file be executed
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
     limit(order)
     wall()
-    mark, answers, error = order["mark"], None, None
+    answers, errors = [], []
     try:
-        exec(compile(order["source"], "program", "exec"), module.__dict__)
-        if order["entry"] is not None:
-            answers = [answer(module.__dict__[order["entry"]], given) for given in order["inputs"]]
-    except BaseException as caught:  # noqa: BLE001  even SystemExit: the program decides nothing about its verdict
-        error = describe(caught)
-    try:
+        # In this order: the secret to the stack, then the program. Which of two constants follows, it cannot change.
+        os.write(_VERDICT, take_secret() + (b"passed" if ended(order, module.__dict__, answers, errors) else b"failed"))
         stream.flush()
-        os.write(1, f"{mark}{json.dumps({'error': error, 'answers': answers})}".encode())
+        os.write(
+            1, b""
+        )  # an error if the program closed its output: what it printed may be lost, and it did not end well
+        said = {"error": describe(errors[0]) if errors else None, "answers": answers}
+        os.write(_VERDICT, json.dumps(said).encode())
     finally:
         os._exit(0)
 
 
-def answer(function, given: str) -> list:
-    """What the function gives for one input, as text: ["value", text] or ["error", text]."""
+def take_secret() -> bytes:
+    """The secret of this program's verdict; it can be read once."""
+    secret = os.read(_SECRET, _LENGTH)
+    os.close(_SECRET)
+    return secret
+
+
+def ended(order: dict, names: dict, answers: list, errors: list) -> bool:
+    """Run the program, then its function on each input, and tell whether it came to its end; even SystemExit is none."""
     try:
-        return ["value", repr(function(*literal_eval(given)))[:100_000]]
+        exec(compile(order["source"], "program", "exec"), names)
+        if order["entry"] is not None:
+            answers += [answer(names[order["entry"]], given) for given in order["inputs"]]
+    except BaseException as caught:  # noqa: BLE001  the program decides nothing about its verdict
+        errors.append(caught)
+        return False
+    return True
+
+
+def answer(function, given) -> list:
+    """What the function gives for one input: ["value", packed] or ["error", text]."""
+    try:
+        return ["value", pack(function(*unpack(given)))]
     except Exception as caught:  # noqa: BLE001  whatever it is, it is the answer
         return ["error", describe(caught)]
 
@@ -132,59 +167,99 @@ def describe(caught: BaseException) -> str:
 def serve(order: dict) -> dict:
     """Fork, wait, and tell what became of the program; it is killed when its time or its output is used up."""
     started = time.monotonic()
-    inward, outward = os.pipe()
+    end, cell = started + order["wall_seconds"], os.getpid()
+    (output, to_output), (verdict, to_verdict), (from_secret, to_secret) = os.pipe(), os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            inmate(order, outward)
+            _LIBC.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)  # never outlive the cell
+            if os.getppid() == cell:
+                inmate(order, to_output, to_verdict, from_secret)
         finally:
             os._exit(70)  # the walls could not be put up: the program has not run
-    os.close(outward)
-    heard, why, end = bytearray(), None, started + order["wall_seconds"]
-    while why is None:
-        if not select.select([inward], [], [], max(0.0, end - time.monotonic()))[0]:
-            why = "timeout"
-        elif not (part := os.read(inward, 65_536)):
-            break
-        else:
-            heard += part
-            why = "output" if len(heard) > order["output_bytes"] else None
-    if why is not None:
+    secret = os.urandom(_LENGTH)  # after the fork, so that it is not in the child's memory
+    os.write(to_secret, secret)
+    for used in (to_output, to_verdict, from_secret, to_secret):
+        os.close(used)
+    heard, why = listen((output, verdict), end, order["output_bytes"])
+    state = None if why else wait(child, end)
+    if state is None:
+        why = why or "timeout"
         os.kill(child, signal.SIGKILL)
-    os.close(inward)
-    state = os.waitpid(child, 0)[1]
-    text, _, verdict = bytes(heard).partition(order["mark"].encode())
+        state = os.waitpid(child, 0)[1]
+    os.close(output)
+    os.close(verdict)
+    said = heard[verdict]
     return {
-        "why": why, "signal": os.WTERMSIG(state) if os.WIFSIGNALED(state) else 0, "text": text.decode(errors="replace"),
-        "code": os.WEXITSTATUS(state) if os.WIFEXITED(state) else 0, "verdict": verdict.decode(errors="replace"),
-        "seconds": time.monotonic() - started,
+        "why": why, "signal": os.WTERMSIG(state) if os.WIFSIGNALED(state) else 0,
+        "code": os.WEXITSTATUS(state) if os.WIFEXITED(state) else 0, "text": heard[output].decode(errors="replace"),
+        "ended": said.startswith(secret + b"passed"), "failed": said.startswith(secret + b"failed"),
+        "said": said[_LENGTH + len(b"passed") :].decode(errors="replace"), "seconds": time.monotonic() - started,
     }  # fmt: skip
 
 
-def receive() -> dict | None:
-    """The next order from standard input; None when nobody is there any more."""
-    head = sys.stdin.buffer.read(4)
-    if len(head) < 4:
-        return None
-    return json.loads(sys.stdin.buffer.read(struct.unpack("<I", head)[0]))
+def listen(pipes: tuple, end: float, most: int) -> tuple:
+    """What comes through the pipes until all are closed, and why the listening stopped before, if it did."""
+    heard = {pipe: bytearray() for pipe in pipes}
+    still = set(pipes)
+    while still:
+        ready = select.select([*still, 0], [], [], max(0.0, end - time.monotonic()))[0]
+        if not ready or time.monotonic() > end:
+            return heard, "timeout"
+        if 0 in ready:  # nobody sends an order before the reply to the last: the caller is gone
+            return heard, "alone"
+        for pipe in ready:
+            part = os.read(pipe, 65_536)
+            heard[pipe] += part
+            if not part:
+                still.discard(pipe)
+        if sum(map(len, heard.values())) > most:
+            return heard, "output"
+    return heard, None
+
+
+def wait(child: int, end: float) -> "int | None":
+    """How the child ended, or None if it is still there when its time is up: it may have closed its pipes and gone to sleep."""
+    while (found := os.waitpid(child, os.WNOHANG))[0] == 0:
+        left = end - time.monotonic()
+        if left <= 0:
+            return None
+        signal.sigtimedwait({signal.SIGCHLD}, left)
+    return found[1]
+
+
+def receive() -> "dict | None":
+    """The next order; None when nobody is there any more."""
+    head = read(4)
+    body = read(struct.unpack("<I", head)[0]) if len(head) == 4 else b""
+    return json.loads(body) if body else None
+
+
+def read(size: int) -> bytes:
+    """So many bytes of the socket; fewer if it is closed."""
+    parts = b""
+    while len(parts) < size and (part := os.read(0, size - len(parts))):
+        parts += part
+    return parts
 
 
 def send(message: dict) -> None:
-    """A message to standard output."""
+    """A message through the socket."""
     body = json.dumps(message).encode()
-    sys.stdout.buffer.write(struct.pack("<I", len(body)) + body)
-    sys.stdout.buffer.flush()
+    left = memoryview(struct.pack("<I", len(body)) + body)
+    while left:
+        left = left[os.write(0, left) :]
 
 
 def main() -> None:
     """Serve orders until standard input ends."""
-    _LIBC.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)  # never outlive the parent
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # `wait` asks for it
     for name in _MODULES.split():
         import_module(name)
-    json.loads(json.dumps({"warm": [1.5, None]}))
+    unpack(json.loads(json.dumps(pack({"warm": [1.5, None]}))))
     gc.freeze()  # what is here already need not be looked at, and so copied, in each child
     while (order := receive()) is not None:
-        send(serve(order))
+        send({"call": order["call"]} | serve(order))
 
 
 if __name__ == "__main__":

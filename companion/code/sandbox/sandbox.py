@@ -12,6 +12,9 @@ three walls, all of them the operating system's, not Python's:
 It needs Linux on x86-64 or 64-bit ARM and no privileges. Where the walls cannot be had, `Sandbox` refuses to start, and it
 tries them each time before it runs anything. The caller's environment (its variables, its open files) never reaches a program.
 
+Every wait has a deadline, here and inside. A call that was interrupted leaves nothing behind: its interpreter is thrown away,
+so no later call can read its reply. Threads may share a sandbox; their programs run one after the other.
+
 What it does not do: hide the processor's timing, or protect against a hole in the kernel. And a program that runs *together*
 with its test can look for the test and cheat. `Sandbox.call` is therefore the better way: the right answers stay outside.
 
@@ -19,23 +22,27 @@ Chen et al., "Evaluating Large Language Models Trained on Code", 2021, arXiv:210
 firewall; this uses the kernel's own filter, so that nothing has to be installed.
 """
 
-import ast
-import contextlib
+import itertools
 import json
+import os
 import platform
-import secrets
+import socket
 import struct
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from companion.validate import Count, Positive, Range, checked
+from companion.code.sandbox.values import pack, same_value, unpack
+from companion.validate import Range, checked
 
 _CELL = Path(__file__).with_name("cell.py")
 _MACHINES = ("x86_64", "aarch64")
+_PATIENCE = 60.0  # seconds beyond a program's own, for an interpreter that starts on a busy machine
 # One attempt for each wall; each must fail, and the program must live to say so.
 _ATTEMPTS = """
 def attempts():
@@ -68,12 +75,15 @@ class Limits:
         wall_seconds: time on the clock; what counts for a program that waits. Larger, since a machine may be busy.
         memory_mb: address space, the interpreter's own 60 MB or so included.
         output_bytes: what it may print, with its answers.
+
+    Raises:
+        ValueError: a limit that is none: not above 0, not finite, over 10⁶ seconds, 2²⁰ megabytes, 10⁹ bytes.
     """
 
-    cpu_seconds: Positive = 1.0
-    wall_seconds: Positive = 30.0
-    memory_mb: Annotated[int, Range(64)] = 256
-    output_bytes: Count = 1_000_000
+    cpu_seconds: Annotated[float, Range(0, 1e6, open_low=True)] = 1.0
+    wall_seconds: Annotated[float, Range(0, 1e6, open_low=True)] = 30.0
+    memory_mb: Annotated[int, Range(64, 2**20)] = 256
+    output_bytes: Annotated[int, Range(1, 10**9)] = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -100,6 +110,10 @@ class Outcome:
         """Whether the program came to its end."""
         return self.status == "passed"
 
+    def gives(self, wanted: Sequence[Any]) -> bool:
+        """Whether it passed and its answers are those wanted, by value: nan is nan, and 1 is neither 1.0 nor True."""
+        return self.passed and len(self.answers) == len(wanted) and all(map(same_value, self.answers, wanted))
+
 
 class Sandbox:
     """A warm interpreter behind walls, which forks for each program: several hundred programs a second.
@@ -111,8 +125,9 @@ class Sandbox:
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
+        self._cell: tuple[subprocess.Popen, socket.socket, int] | None = None  # with the process that started it
+        self._lock, self._calls = threading.RLock(), itertools.count()
         self.limits = limits or Limits()
-        self._cell: subprocess.Popen | None = None
         if platform.system() != "Linux" or platform.machine() not in _MACHINES:
             raise SandboxUnavailable(
                 f"programs cannot be confined on {platform.system()} ({platform.machine()}): the filter on system calls "
@@ -123,7 +138,8 @@ class Sandbox:
     def run(self, source: str, *, limits: Limits | None = None) -> Outcome:
         """Run a whole program; it passes if it comes to its end.
 
-        The program and what checks it share one process, so a program that is out to deceive can look as if it had passed.
+        What it prints cannot make it pass (`companion.code.sandbox.cell`). But the program and a test inside it share one
+        process: a program that is out to deceive can make the test hold, as by an object that is equal to everything.
         """
         return self._outcome({"source": source, "entry": None, "inputs": []}, limits or self.limits)
 
@@ -132,27 +148,29 @@ class Sandbox:
     ) -> Outcome:
         """Run a program, then call its function ``entry`` with each of the inputs; the answers come back for comparison.
 
-        Inputs and answers are Python literals (numbers, strings, lists, …). Anything else a function returns is no answer
-        but an error.
+        Inputs and answers are Python values: numbers, texts, lists and so on (`companion.code.sandbox.values`). Anything else
+        a function returns is no answer but an error. `Outcome.gives` compares.
 
         Raises:
-            ValueError: an input that is not a tuple of literals.
+            ValueError: an input that is not a tuple of such values.
         """
-        given = [repr(tuple(arguments)) for arguments in inputs]
-        for text in given:
-            if _literal(text) is None:
-                raise ValueError(f"inputs: got {text[:80]}, wanted tuples of Python literals")
+        try:
+            given = [pack(tuple(arguments)) for arguments in inputs]
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"inputs: {error}; wanted tuples of Python values, got another thing") from error
         return self._outcome({"source": source, "entry": entry, "inputs": given}, limits or self.limits)
 
     def close(self) -> None:
-        """End the warm interpreter."""
-        cell, self._cell = self._cell, None
-        if cell is not None:
-            cell.kill()
-            cell.wait()
-            cell.stdout.close()
-            with contextlib.suppress(BrokenPipeError):  # a message to one that no longer reads
-                cell.stdin.close()
+        """End the warm interpreter, and with it what it runs."""
+        with self._lock:
+            found, self._cell = self._cell, None
+            if found is None:
+                return
+            cell, line, owner = found
+            line.close()
+            if owner == os.getpid():  # a fork of the caller has a copy of this object, and no right to end it
+                cell.kill()
+                cell.wait()
 
     def __enter__(self) -> "Sandbox":
         return self
@@ -165,8 +183,10 @@ class Sandbox:
 
     def _try_the_walls(self) -> None:
         try:
-            found = self._outcome({"source": _ATTEMPTS, "entry": "attempts", "inputs": ["()"]}, Limits(cpu_seconds=5))
-        except (OSError, EOFError, ValueError) as error:
+            found = self._outcome(
+                {"source": _ATTEMPTS, "entry": "attempts", "inputs": [pack(())]}, Limits(cpu_seconds=5)
+            )
+        except (OSError, ValueError) as error:
             self.close()
             raise SandboxUnavailable(f"the confined interpreter does not start: {error}; nothing was run") from error
         if found.answers != ([True] * 7,):
@@ -177,28 +197,61 @@ class Sandbox:
             )
 
     def _outcome(self, order: dict[str, Any], limits: Limits) -> Outcome:
-        mark = f"\0{secrets.token_hex(16)}\0"
-        message = {**order, "mark": mark, **limits.__dict__}
-        try:
-            reply = self._ask(message)
-        except (BrokenPipeError, EOFError):  # the interpreter was killed from outside: start another, once
-            self.close()
-            reply = self._ask(message)
+        with self._lock:
+            try:
+                reply = self._ask(order, limits)
+            except ConnectionError:  # the interpreter was killed from outside: another one, once
+                reply = self._ask(order, limits)
         return _read(reply, expected=len(order["inputs"]))
 
-    def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
+    def _ask(self, order: dict[str, Any], limits: Limits) -> dict[str, Any]:
+        """One order and its reply. Whatever goes wrong in between, the interpreter ends, and its reply with it."""
+        end, number = time.monotonic() + limits.wall_seconds + _PATIENCE, next(self._calls)
+        try:
+            line = self._line()
+            body = json.dumps(order | limits.__dict__ | {"call": number}).encode()
+            _wait_until(line, end)
+            line.sendall(struct.pack("<I", len(body)) + body)
+            reply = json.loads(_receive(line, struct.unpack("<I", _receive(line, 4, end))[0], end))
+            if reply["call"] != number:
+                raise ConnectionError("the confined interpreter answers another call")
+            return reply
+        except TimeoutError:
+            self.close()
+            return {"why": "timeout", "text": "", "seconds": limits.wall_seconds + _PATIENCE}
+        except BaseException:
+            self.close()
+            raise
+
+    def _line(self) -> socket.socket:
+        """The line to the warm interpreter of this process, which is started if there is none."""
+        if self._cell is not None and self._cell[2] != os.getpid():
+            self.close()
         if self._cell is None:
-            self._cell = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-B", str(_CELL)],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}, cwd="/",
-            )  # fmt: skip
-        body = json.dumps(message).encode()
-        self._cell.stdin.write(struct.pack("<I", len(body)) + body)
-        self._cell.stdin.flush()
-        head = self._cell.stdout.read(4)
-        if len(head) < 4:
-            raise EOFError("the confined interpreter ended")
-        return json.loads(self._cell.stdout.read(struct.unpack("<I", head)[0]))
+            ours, theirs = socket.socketpair()
+            with theirs:
+                cell = subprocess.Popen(
+                    [sys.executable, "-I", "-S", "-B", str(_CELL)],
+                    stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={}, cwd="/",
+                )  # fmt: skip
+            self._cell = cell, ours, os.getpid()
+        return self._cell[1]
+
+
+def _wait_until(line: socket.socket, end: float) -> None:
+    """Let the next wait on the line end then, with `TimeoutError`."""
+    line.settimeout(max(1e-3, end - time.monotonic()))
+
+
+def _receive(line: socket.socket, size: int, end: float) -> bytes:
+    parts = bytearray()
+    while len(parts) < size:
+        _wait_until(line, end)
+        part = line.recv(size - len(parts))
+        if not part:
+            raise ConnectionError("the confined interpreter ended")
+        parts += part
+    return bytes(parts)
 
 
 def _read(reply: dict[str, Any], expected: int) -> Outcome:
@@ -210,36 +263,30 @@ def _read(reply: dict[str, Any], expected: int) -> Outcome:
         status = "cpu"
     elif reply["code"] == 70:
         raise OSError("the walls could not be put up, so the program was not run")
-    elif reply["verdict"] and not reply["signal"]:
-        said = _said(reply["verdict"])
-        if said is not None:
-            detail = str(said.get("error") or "")
-            status = "memory" if detail.startswith("MemoryError") else "error" if detail else "passed"
-            answers = tuple(_value(pair) for pair in said.get("answers") or [])
-            if status == "passed" and len(answers) != expected:
-                status, detail = "crashed", f"{len(answers)} answers for {expected} inputs"
+    elif (reply["ended"] or reply["failed"]) and not reply["signal"] and (said := _said(reply["said"])) is not None:
+        detail = str(said.get("error") or "")
+        status = "passed" if reply["ended"] else "memory" if detail.startswith("MemoryError") else "error"
+        answers = tuple(map(_value, said.get("answers") or [])) if reply["ended"] else ()
+        if len(answers) != expected and reply["ended"]:
+            status, detail = "crashed", f"{len(answers)} answers for {expected} inputs"
     return Outcome(status, detail, reply["text"], answers, reply["seconds"])
 
 
-def _said(verdict: str) -> dict | None:
+def _said(text: str) -> dict | None:
+    """What the program's process said of its end, if it is of the form that was asked for."""
     try:
-        said = json.loads(verdict)
+        said = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return said if isinstance(said, dict) else None
+    good = isinstance(said, dict) and isinstance(said.get("answers"), list)
+    return said if good and all(isinstance(pair, list) and len(pair) == 2 for pair in said["answers"]) else None
 
 
-def _value(pair: Any) -> Any:
-    kind, text = pair
-    if kind == "error":
-        return RuntimeError(text)
-    literal = _literal(text)
-    return RuntimeError(f"not a literal: {text[:80]}") if literal is None else literal[0]
-
-
-def _literal(text: str) -> tuple[Any] | None:
-    """The value of a literal, in a tuple of its own so that None can be told from failure."""
+def _value(pair: list) -> Any:
+    kind, content = pair
+    if kind != "value":
+        return RuntimeError(str(content))
     try:
-        return (ast.literal_eval(text),)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return None
+        return unpack(content)
+    except (ValueError, RecursionError) as error:
+        return RuntimeError(str(error))

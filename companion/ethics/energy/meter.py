@@ -7,9 +7,9 @@ r"""Energy and carbon accounting: from operations to joules to grams of carbon d
 - energy of an operation (eq-energy-chain): :math:`\varepsilon = E / C`, joules for one floating-point operation
 
 `Meter` measures a block of code. Where the machine has counters of energy (Intel's RAPL, under ``/sys/class/powercap``, often
-readable by the administrator only, and absent in virtual machines) it reads them; they count the whole processor, other
-programs included. Elsewhere it multiplies the processor time of this process by a power for one busy core, which the caller
-states: a rating, not a measurement, and good to a factor of two or so.
+readable by the administrator only, and absent in virtual machines) it reads them; they count the whole processor, or the whole
+machine, other programs included. Elsewhere it multiplies the processor time of this process by a power for one busy core,
+which the caller states: a rating, not a measurement, and good to a factor of two or so.
 
 Sources: Strubell, Ganesh & McCallum, arXiv:1906.02243; Patterson et al., arXiv:2104.10350; Lannelongue, Grealey & Inouye,
 "Green Algorithms", Advanced Science, 2021 (a model of this kind, with a term for memory, which is left out here).
@@ -85,17 +85,33 @@ class Counter:
 
 
 def counters(folder: Path = POWERCAP) -> list[Counter]:
-    """The counters that can be read: one for each processor package; none on most virtual machines."""
-    found = []
-    for zone in sorted(folder.glob("intel-rapl:*")):
-        if zone.name.count(":") == 1:  # intel-rapl:0 is a package; intel-rapl:0:0 a part of it, which it includes
-            try:
-                counter = Counter(zone / "energy_uj", int((zone / "max_energy_range_uj").read_text()))
-                counter.read()
-            except OSError:  # there, but not for everybody to read
-                continue
-            found.append(counter)
-    return found
+    """The counters that can be read, each joule in one of them; none on most virtual machines.
+
+    There is one for each processor package, which holds what its parts (cores, graphics) count, but not its memory's, which
+    the kernel lists below it. Some machines have one named ``psys`` for all of it, packages and memory included: it alone is
+    taken then, unless it has never moved, as where the maker left it unconnected.
+    """
+    named = [(_name(zone), counter) for zone in sorted(folder.glob("intel-rapl:*")) if (counter := _counter(zone))]
+    whole = [counter for name, counter in named if name == "psys" and counter.read() > 0]
+    return whole or [counter for name, counter in named if name.startswith(("package", "dram"))]
+
+
+def _name(zone: Path) -> str:
+    """What the kernel says a zone counts; a zone at the top that does not say it is a package."""
+    try:
+        return (zone / "name").read_text().strip()
+    except OSError:
+        return "package" if zone.name.count(":") == 1 else ""
+
+
+def _counter(zone: Path) -> Counter | None:
+    """A zone's counter, or None if it is not for everybody to read."""
+    try:
+        counter = Counter(zone / "energy_uj", int((zone / "max_energy_range_uj").read_text()))
+        counter.read()
+    except (OSError, ValueError):
+        return None
+    return counter
 
 
 class Meter:

@@ -26,6 +26,7 @@ import torch
 from jaxtyping import Float, Int8
 from torch import Tensor, nn
 
+from companion.language.contract import precise
 from companion.validate import Finite, Range, checked
 
 Group = Literal["channel", "tensor"]
@@ -60,17 +61,17 @@ def quantize(
     weight: Finite[Tensor, "out in"], bits: Annotated[int, Range(2, 8)] = 8, *, group: Group = "channel"
 ) -> Quantized:
     """Round a matrix to whole numbers of ``bits`` bits (eq-realtime-absmax), a scale for each row or one for all."""
-    weight = weight.detach()
+    weight, most = precise(weight.detach()), 2 ** (bits - 1) - 1
     largest = weight.abs().amax(1) if group == "channel" else weight.abs().max().expand(len(weight))
-    scale = largest / (2 ** (bits - 1) - 1)
+    scale = largest / most
     safe = torch.where(scale > 0, scale, 1)  # a row of zeros stays one
-    return Quantized((weight / safe[:, None]).round().to(torch.int8), safe.clone(), bits)
+    return Quantized((weight / safe[:, None]).round().clamp(-most, most).to(torch.int8), safe.clone(), bits)
 
 
 @checked
 def sqnr(weight: Finite[Tensor, "*shape"], rounded: Finite[Tensor, "*shape"]) -> float:
     """Signal to quantisation noise, in decibels (eq-realtime-sqnr)."""
-    weight, rounded = weight.detach(), rounded.detach()
+    weight, rounded = precise(weight.detach()), precise(rounded.detach())
     return float(10 * torch.log10(weight.square().sum() / (weight - rounded).square().sum()))
 
 
@@ -94,10 +95,11 @@ class QuantizedLinear(nn.Module):
     def forward(self, x: Float[Tensor, "*batch in"]) -> Float[Tensor, "*batch out"]:
         """x Wᵀ + b, with W the matrix that the bytes stand for."""
         rows = x.reshape(-1, x.shape[-1])
-        if x.dtype == torch.bfloat16 and x.device.type == "cpu":
+        # The kernel reads 16 numbers at a time and past the end of a row of another length, which ends the process.
+        if x.dtype == torch.bfloat16 and x.device.type == "cpu" and x.shape[-1] % 16 == 0:
             y = torch.ops.aten._weight_int8pack_mm(rows, self.values, self.scale.to(x.dtype))
         else:
-            y = (rows @ self.values.to(x.dtype).T) * self.scale
+            y = ((rows @ self.values.to(x.dtype).T) * self.scale).to(x.dtype)
         if self.bias is not None:
             y = y + self.bias
         return y.reshape(*x.shape[:-1], len(self.values))

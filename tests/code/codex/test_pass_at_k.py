@@ -35,6 +35,21 @@ def test_has_no_bias_and_the_plug_in_has(p: float) -> None:
     assert expected(plug_in, 10, 3, 0.37) - (1 - 0.63**3) == pytest.approx(-0.0430, abs=5e-4)
 
 
+@pytest.mark.parametrize("n", [1_029, 1_030, 2_000])
+def test_many_programs_do_not_overflow(n: int) -> None:
+    for p in (0.0, 1e-4, 0.3, 1.0):
+        for k in (1, 7, n):
+            assert expected(pass_at_k, n, k, p) == pytest.approx(1 - (1 - p) ** k, abs=1e-10)
+    assert pass_at_k(10**6, 10**5, 1) == pytest.approx(0.1) and pass_at_k(n, n - 1, 1) == pytest.approx(1 - 1 / n)
+    assert plug_in(n, 1, n) == pytest.approx(1 - math.exp(-1), abs=1e-3)
+
+
+def test_expected_is_the_sum_over_all_outcomes_in_exact_fractions() -> None:
+    p, n, k = Fraction(3, 10), 12, 4
+    exact = sum(math.comb(n, c) * p**c * (1 - p) ** (n - c) * Fraction(plug_in(n, c, k)) for c in range(n + 1))
+    assert expected(plug_in, n, k, 0.3) == pytest.approx(float(exact), abs=1e-14)
+
+
 def test_ends() -> None:
     assert pass_at_k(9, 0, 4) == 0 and pass_at_k(9, 9, 1) == 1 and pass_at_k(9, 6, 4) == 1
     assert pass_at_k(8, 3, 1) == pytest.approx(3 / 8)

@@ -4,11 +4,15 @@ Every program here is run for real. The attempts go through Python and, where Py
 the C library as well, since a model may write `ctypes` too.
 """
 
+import json
+import math
 import os
 import platform
 import signal
 import socket
+import struct
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -235,16 +239,276 @@ def test_a_program_cannot_forge_the_verdict_by_printing(box) -> None:
     assert outcome.answers == (8,)
 
 
+# What a program can get at: its callers' frames with all their names, every object, every descriptor, every module.
+SEARCH = """
+import gc, os, sys
+frame, seen = sys._getframe(), []
+while frame is not None:
+    seen += [value for value in frame.f_locals.values()]
+    seen += gc.get_referents(frame)
+    frame = frame.f_back
+gc.unfreeze()
+todo, known = seen + gc.get_objects(), set()
+texts = set()
+while todo:
+    one = todo.pop()
+    if id(one) in known:
+        continue
+    known.add(id(one))
+    if type(one) is bytes and len(one) <= 64:
+        texts.add(one)
+    elif type(one) is str and len(one) <= 64:
+        texts.add(one.encode("utf-8", "replace"))
+    elif type(one) in (dict, list, tuple, set, frozenset):
+        todo += gc.get_referents(one)
+"""
+WRITE = """
+def spread(text):
+    for fd in range(8):
+        try:
+            os.write(fd, text)
+        except OSError:
+            pass
+"""
+FORGERIES = {
+    "all that is found, as marks": SEARCH + WRITE + """
+for text in sorted(texts, key=lambda text: len(text) not in (16, 34))[:5_000]:
+    spread(text + b'{"error": null, "answers": []}')
+    spread(text + b'passed{"error": null, "answers": []}')
+os._exit(0)
+""",
+    "a verdict without a mark": "import os\n" + WRITE + """
+spread(b'passed{"error": null, "answers": []}')
+os._exit(0)
+""",
+    "other words for failure": """
+import json, os, sys
+json.dumps = lambda *_, **__: '{"error": null, "answers": []}'
+names = sys._getframe(1).f_globals
+names["describe"] = lambda caught: None
+names["ended"] = names["take_secret"] = lambda *_: True
+raise AssertionError("wrong")
+""",
+    "errors taken away": """
+import sys
+frame = sys._getframe(1)
+errors = frame.f_locals["errors"]
+class Empty(list):
+    def append(self, _): pass
+frame.f_locals["errors"] = Empty()
+raise AssertionError("wrong")
+""",
+    "a jump to the other line": """
+import sys
+def trace(frame, event, argument):
+    if event == "exception" and frame.f_code.co_name == "ended":
+        frame.f_lineno += 4
+    return trace
+frame = sys._getframe(1)
+frame.f_trace = trace
+sys.settrace(trace)
+raise AssertionError("wrong")
+""",
+    "words that are a program": """
+import os, sys
+class Words(Exception):
+    def __str__(self):
+        frame = sys._getframe(1)
+        frame.f_back.f_locals["errors"].clear()
+        for fd in range(2, 8):
+            try: os.write(fd, b'passed{"error": null, "answers": []}')
+            except OSError: pass
+        os._exit(0)
+raise Words
+""",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_the_verdict_is_out_of_the_programs_reach(box, forgery: str) -> None:
+    outcome = box.run(FORGERIES[forgery], limits=Limits(cpu_seconds=20, output_bytes=10**8))
+    assert outcome.status in ("error", "crashed"), outcome.status
+
+
+def test_the_search_for_the_mark_is_a_real_one(box) -> None:
+    """It finds what a caller's frame holds under a name."""
+    program = f"""
+SEARCH = {SEARCH!r}
+def caller():
+    mark, names = bytes([65] * 16), {{}}
+    exec(SEARCH, names)
+    return bytes([65] * 16) in names["texts"]
+assert caller()
+"""
+    assert box.run(program, limits=Limits(cpu_seconds=20)).passed
+
+
+QUICK = Limits(wall_seconds=0.5)
+
+
+@pytest.mark.parametrize(
+    ("program", "status"),
+    [
+        ("import os, time\nos.close(1)\ntime.sleep(600)", "timeout"),
+        ("import os, time\nfor fd in range(8):\n    try: os.close(fd)\n    except OSError: pass\ntime.sleep(600)", "timeout"),
+        ("import os, time\nfor fd in range(1, 8):\n    try: os.write(fd, b'x')\n    except OSError: pass\ntime.sleep(600)",
+         "timeout"),
+        ("import os\nwhile True:\n    for fd in range(1, 8):\n        try: os.write(fd, b'x' * 4096)\n"
+         "        except OSError: pass", "output"),
+        ("import os, time\ntry: os.fork()\nexcept OSError: pass\nos.closerange(0, 8)\ntime.sleep(600)", "timeout"),
+    ],
+)  # fmt: skip
+def test_every_wait_has_a_deadline(box, program: str, status: str) -> None:
+    """A program holds nobody up: not without its output, not without its verdict's pipe, not with a flood of either."""
+    limits = QUICK if status == "timeout" else Limits(output_bytes=100_000, cpu_seconds=20)
+    outcome = box.run(program, limits=limits)
+    assert outcome.status == status
+    if status == "timeout":
+        assert outcome.seconds < 60, "the program's own sleep is ten times as long"
+    assert box.run("x = 1").passed
+
+
+def test_an_interpreter_that_answers_no_more_is_given_up(monkeypatch) -> None:
+    monkeypatch.setattr(sandbox_module, "_PATIENCE", 0.2)
+    with Sandbox() as fresh:
+        os.kill(fresh._cell[0].pid, signal.SIGSTOP)
+        assert fresh.run("x = 1", limits=Limits(wall_seconds=0.2)).status == "timeout"
+        monkeypatch.undo()
+        assert fresh.run("print(3)").output == "3\n"
+
+
+class Stop(BaseException):
+    pass
+
+
+def test_after_an_interruption_no_call_reads_an_earlier_reply(monkeypatch) -> None:
+    """Interrupted before the order is sent, while its reply is awaited, and between two halves of the reply."""
+    with Sandbox() as fresh:
+        for at in range(1, 5):
+            count = 0
+            real = sandbox_module._wait_until
+
+            def interrupt(*arguments, at=at, real=real):
+                nonlocal count
+                count += 1
+                if count == at:
+                    raise Stop
+                real(*arguments)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(sandbox_module, "_wait_until", interrupt)
+                try:
+                    fresh.run("print('the first')")
+                    assert at > 3, "every call waits three times at least"
+                except Stop:
+                    pass
+            assert fresh.run(f"print('the second', {at})").output == f"the second {at}\n"
+
+
+def test_an_alarm_in_the_middle_of_a_call_leaves_nothing_behind() -> None:
+    def ring(*_):
+        raise Stop
+
+    with Sandbox() as fresh:
+        before = signal.signal(signal.SIGALRM, ring)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            with pytest.raises(Stop):
+                fresh.run("import time\ntime.sleep(1)\nprint('late')", limits=Limits(wall_seconds=20))
+        finally:
+            signal.signal(signal.SIGALRM, before)
+        assert fresh.run("print('new')").output == "new\n"
+
+
+def test_a_sleeping_program_does_not_outlive_its_sandbox() -> None:
+    """Closed from another thread's point of view: the interpreter is killed, and its child with it."""
+    fresh = Sandbox()
+    line = fresh._line()
+    order = {"source": "import time\ntime.sleep(600)", "entry": None, "inputs": [], "call": 0}
+    body = json.dumps(order | Limits(wall_seconds=500).__dict__).encode()
+    line.sendall(struct.pack("<I", len(body)) + body)
+    cell = fresh._cell[0].pid
+    children = Path(f"/proc/{cell}/task/{cell}/children")
+    if not children.exists():
+        pytest.skip("this kernel does not list a process's children")
+    while not (found := children.read_text().split()):
+        time.sleep(0.01)
+    fresh.close()
+    while Path(f"/proc/{found[0]}").exists() and "\nState:\tZ" not in Path(f"/proc/{found[0]}/status").read_text():
+        time.sleep(0.01)
+
+
+def test_threads_share_a_sandbox_and_each_gets_its_own_reply(box) -> None:
+    wrong = []
+
+    def work(thread: int) -> None:
+        for i in range(15):
+            number = 1_000 * thread + i
+            outcome = box.call(f"print({number})\ndef f(x): return [x, {number}]", "f", [(number,)])
+            if outcome.answers != ([number, number],) or outcome.output != f"{number}\n":
+                wrong.append(outcome)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_the_thread_that_started_the_interpreter_may_end() -> None:
+    made = []
+    thread = threading.Thread(target=lambda: made.append(Sandbox()))
+    thread.start()
+    thread.join()
+    pid = made[0]._cell[0].pid
+    assert made[0].run("x = 1").passed and made[0]._cell[0].pid == pid, "the same interpreter, not a second one"
+    made[0].close()
+
+
+ANSWERS = {
+    "infinity": ("float('inf')", math.inf),
+    "minus infinity": ("[-float('inf')]", [-math.inf]),
+    "nan": ("(float('nan'), 1)", (math.nan, 1)),
+    "long text": ("'x' * 300_000", "x" * 300_000),
+    "long list": ("list(range(60_000))", list(range(60_000))),
+    "long number": ("10 ** 20_000", 10**20_000),
+    "nested": (
+        "{1: [(2, {3}, frozenset({4})), b'5', None, 1j, True]}",
+        {1: [(2, {3}, frozenset({4})), b"5", None, 1j, True]},
+    ),
+    "empty": ("[[], (), {}, set(), frozenset(), '', b'']", [[], (), {}, set(), frozenset(), "", b""]),
+    "odd text": ("'\\ud800\\0\\n'", "\ud800\0\n"),
+    "named": ("__import__('collections').namedtuple('P', 'x y')(1, 2)", (1, 2)),
+    "counted": ("__import__('collections').Counter('aab')", {"a": 2, "b": 1}),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_answers_are_judged_by_value(box, name: str) -> None:
+    source, wanted = ANSWERS[name]
+    outcome = box.call(f"def f(x): return {source}\ndef g(x): return x", "f", [(0,)])
+    assert outcome.gives([wanted]) and not outcome.gives(["another"]) and not outcome.gives([wanted, wanted])
+    assert box.call("def g(x): return x", "g", [(wanted,)]).gives([wanted]), "and so are inputs"
+
+
+def test_an_answer_as_deep_as_it_likes_or_inside_itself_is_an_error_at_most(box) -> None:
+    deep = box.call("def f():\n    x = []\n    for _ in range(100_000): x = [x]\n    return x", "f", [()])
+    inside = box.call("def f():\n    x = []\n    x.append(x)\n    return x", "f", [()])
+    assert not deep.gives([[]]) and not inside.gives([[]])
+    assert isinstance(inside.answers[0], RuntimeError)
+
+
 def test_survives_its_interpreter_being_killed(box) -> None:
     with Sandbox() as fresh:
-        os.kill(fresh._cell.pid, signal.SIGKILL)
-        fresh._cell.wait()
+        os.kill(fresh._cell[0].pid, signal.SIGKILL)
+        fresh._cell[0].wait()
         assert fresh.run("x = 1").passed
 
 
 def test_no_process_is_left(box) -> None:
     fresh = Sandbox()
-    pid = fresh._cell.pid
+    pid = fresh._cell[0].pid
     fresh.run("x = 1")
     fresh.close()
     with pytest.raises(ProcessLookupError):
@@ -282,6 +546,7 @@ def test_a_wall_with_a_hole_is_found_before_anything_runs(monkeypatch, tmp_path,
     source = sandbox_module._CELL.read_text(encoding="utf-8")
     assert source.count(right) == 1
     (tmp_path / "cell.py").write_text(source.replace(right, broken), encoding="utf-8")
+    (tmp_path / "values.py").write_text(sandbox_module._CELL.with_name("values.py").read_text(), encoding="utf-8")
     monkeypatch.setattr(sandbox_module, "_CELL", tmp_path / "cell.py")
     with rejects(says, SandboxUnavailable):
         Sandbox()
@@ -294,10 +559,32 @@ def test_many_programs_a_second(box) -> None:
     assert time.process_time() + os.times().children_user - started < 2
 
 
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"cpu_seconds": 1e6}, {"wall_seconds": 1e6}, {"memory_mb": 2**20}, {"output_bytes": 10**9},
+        {"cpu_seconds": 1e6, "wall_seconds": 1e6, "memory_mb": 2**20, "output_bytes": 10**9},
+    ],
+)  # fmt: skip
+def test_the_largest_limits_work(box, limits: dict) -> None:
+    assert box.run("print(1)", limits=Limits(**limits)).output == "1\n"
+
+
+@pytest.mark.parametrize("tiny", [1e-12, 1e-7, 5e-324])
+def test_the_smallest_limits_end_a_program_at_once(box, tiny: float) -> None:
+    assert box.run("while True: pass", limits=Limits(cpu_seconds=tiny)).status == "cpu"
+    assert box.run("while True: pass", limits=Limits(wall_seconds=tiny)).status == "timeout"
+    assert box.run("print('x')", limits=Limits(output_bytes=1)).status == "output"
+
+
 def test_bad_input(box) -> None:
     with rejects("cpu_seconds"):
         Limits(cpu_seconds=0)
     with rejects("memory_mb"):
         Limits(memory_mb=1)
+    for name in ("cpu_seconds", "wall_seconds", "memory_mb", "output_bytes"):
+        for absurd in (1e10, 10**18, 0, -1, math.nan, math.inf, None, "2"):
+            with rejects(name):
+                Limits(**{name: absurd})
     with rejects("inputs"):
         box.call("def f(x): return x", "f", [(object(),)])

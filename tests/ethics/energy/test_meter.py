@@ -64,6 +64,33 @@ def test_counters_take_packages_and_not_their_parts(tmp_path: Path) -> None:
     assert counters(tmp_path / "none") == []
 
 
+def test_each_joule_is_counted_once(tmp_path: Path) -> None:
+    """9 J of a machine, of which a package took 3: 9, not 12. Its memory's are not in the package's."""
+
+    def spend(folder: Path, spent: dict[str, tuple[str, int]]) -> float:
+        zones = {name: counter_files(folder, name, 1_000, top=10**9) for name in spent}
+        for name, (kind, _) in spent.items():
+            (zones[name] / "name").write_text(f"{kind}\n")
+        with Meter(watts=10, folder=folder) as meter:
+            for name, (_, joules) in spent.items():
+                (zones[name] / "energy_uj").write_text(str(1_000 + joules * 10**6))
+        return meter.energy.joules
+
+    package = {"intel-rapl:0": ("package-0", 3), "intel-rapl:0:0": ("core", 2), "intel-rapl:0:1": ("uncore", 1)}
+    server = package | {"intel-rapl:0:2": ("dram", 1), "intel-rapl:1": ("package-1", 4), "intel-rapl:1:0": ("dram", 2)}
+    for number, (machine, joules) in enumerate([(package, 3), (server, 10)]):
+        for whole in ({}, {"intel-rapl:2": ("psys", 9)}):
+            folder = tmp_path / f"{number}{bool(whole)}"
+            folder.mkdir()
+            assert spend(folder, machine | whole) == pytest.approx(9 if whole else joules)
+
+
+def test_a_counter_of_the_whole_that_never_moved_is_not_believed(tmp_path: Path) -> None:
+    for name, kind, value in (("intel-rapl:0", "package-0", 5), ("intel-rapl:1", "psys", 0)):
+        (counter_files(tmp_path, name, value) / "name").write_text(kind)
+    assert [counter.file.parent.name for counter in counters(tmp_path)] == ["intel-rapl:0"]
+
+
 def test_a_counter_that_starts_again() -> None:
     counter = Counter(Path("unused"), top=999_999)
     assert counter.spent(100_000, 400_000) == pytest.approx(0.3)
