@@ -41,8 +41,8 @@ sweep: $(STAMP) ## run every lesson with SEEDS=3 seeds and tabulate which claims
 bench: $(STAMP) ## against transformers, x-transformers, diffusers and nanoGPT's recipe; the results go to the status page
 	$(BIN)/python -m tests.benchmarks
 
-mutants: $(STAMP) ## does a test notice each mutant? SAMPLE=300 SEED=0 of the package, or MODULE=companion/nn/norms.py
-	$(BIN)/python -m tests.mutants $(if $(MODULE),--module $(MODULE) $(if $(SAMPLE),--sample $(SAMPLE)),--sample $(or $(SAMPLE),300)) --seed $(or $(SEED),0)
+mutants: $(STAMP) ## does a test notice each mutant? SAMPLE=300 SEED=0 of the package, MODULE=companion/nn/norms.py, or AGAIN=1
+	$(BIN)/python -m tests.mutants $(if $(AGAIN),--again,$(if $(MODULE),--module $(MODULE) $(if $(SAMPLE),--sample $(SAMPLE)),--sample $(or $(SAMPLE),300)) --seed $(or $(SEED),0))
 
 test: lint ## everything that CI proves: test-units, test-lessons and test-book, one after the other
 	$(MAKE) test-units

@@ -194,10 +194,7 @@ def run(mutant: Mutant, worker: Worker, files: list[str], seconds: float, marks:
     file, original = worker.copy / mutant.path, ROOT / mutant.path
     source = original.read_text(encoding="utf-8")
     changed = mutant.apply(source)
-    diff = "\n".join(
-        line for line in difflib.unified_diff(source.split("\n"), changed.split("\n"), n=0, lineterm="")
-        if not line.startswith(("---", "+++", "@@"))
-    )  # fmt: skip
+    diff = difference(source, changed)
     if not files:
         return Result(mutant, "untested", 0.0, diff)
     file.write_text(changed, encoding="utf-8")
@@ -207,6 +204,12 @@ def run(mutant: Mutant, worker: Worker, files: list[str], seconds: float, marks:
         shutil.copy2(original, file)
     outcome = {0: "survived", _NO_TESTS: "untested"}.get(code, "killed")
     return Result(mutant, outcome, used, diff)
+
+
+def difference(source: str, changed: str) -> str:
+    """The lines before and after, as ``-`` and ``+``."""
+    lines = difflib.unified_diff(source.split("\n"), changed.split("\n"), n=0, lineterm="")
+    return "\n".join(line for line in lines if not line.startswith(("---", "+++", "@@")))
 
 
 def _environment() -> dict[str, str]:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutants import __main__ as command
 from tests.mutants import running
-from tests.mutants.__main__ import keep, rates_by, report, try_all
+from tests.mutants.__main__ import again, keep, mutant_of, rates_by, report, try_all
 from tests.mutants.mutations import Mutant, modules, mutants, sample
 from tests.mutants.running import ROOT, BaselineFailed, Result, files_that_test
 
@@ -151,3 +152,41 @@ def test_rates_and_the_table_of_the_status_page(tmp_path: Path) -> None:
         "the same number",
         "",
     ]
+
+
+def test_a_kept_survivor_is_found_again_where_its_line_has_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "companion").mkdir()
+    module = tmp_path / "companion/sums.py"
+    module.write_text("# moved\n\n\ndef unseen(a):\n    return a - 1\n")
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    diff = "-    return a - 1\n+    return a + 1"
+    found = mutant_of("companion/sums.py", diff)
+    assert found.line == 5 and running.difference(module.read_text(), found.apply(module.read_text())) == diff
+    assert mutant_of("companion/sums.py", diff.replace("a -", "b -")) is None
+    assert mutant_of("companion/gone.py", diff) is None
+
+
+def test_survivors_tried_again_leave_the_table_if_they_die_or_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        {"path": f"companion/nn/{name}.py", "line": 1, "diff": f"-{name}", "why": "w"}
+        for name in ("dies", "lives", "gone")
+    ]
+    rooms = {name: {"killed": 7, "mutants": 10} for name in ("companion/nn", "all")}
+    file = tmp_path / "mutants.json"
+    file.write_text(json.dumps({"run": "", "seed": 0, "rooms": rooms, "survivors": rows}))
+    made = {row["path"]: Mutant(row["path"], 1, 0, "x", 0) for row in rows[:2]}
+    monkeypatch.setattr(command, "mutant_of", lambda path, diff: made.get(path))
+    outcome = {"companion/nn/dies.py": "killed", "companion/nn/lives.py": "survived"}
+    monkeypatch.setattr(
+        command,
+        "try_all",
+        lambda found, jobs, marks: [Result(one, outcome[one.path], 1.0, f"-{Path(one.path).stem}") for one in found],
+    )
+    again(1, "not slow", file)
+    table = json.loads(file.read_text())
+    assert [row["path"] for row in table["survivors"]] == ["companion/nn/lives.py"]
+    assert table["rooms"] == {name: {"killed": 8, "mutants": 9} for name in ("companion/nn", "all")}
