@@ -191,7 +191,14 @@ def glue(name: str, value: Any, form: str = "{}") -> None:
     # MyST-NB's format of a glued output, written without it: a lesson needs no Sphinx, and its import takes two seconds.
     prefix = "application/papermill.record/"
     about = {"scrapbook": {"name": name, "mime_prefix": prefix}}
-    display({f"{prefix}text/plain": form.format(value)}, raw=True, metadata=about)
+    display({f"{prefix}text/plain": _as_written(form.format(value))}, raw=True, metadata=about)
+
+
+def _as_written(text: str) -> str:
+    """MyST-NB reads a glued text as a Python literal, which makes a pair of "1,748" and 0.7 of "+0.70"; in quotes it stays."""
+    with contextlib.suppress(SyntaxError, ValueError):
+        return text if str(ast.literal_eval(text)) == text else repr(text)
+    return text
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 Figures are at most 6 inches wide with 11-point text, so that they can still be read on a phone.
 """
 
+import textwrap
 from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt
@@ -110,7 +111,8 @@ def show_films(films: Tensor, names: Sequence[str]) -> None:
     _, ax = plt.subplots(figsize=(5.6, 0.1 + 4.4 * sheet.shape[0] / sheet.shape[1]))
     ax.imshow(sheet, vmin=0, vmax=1)
     ax.set_xticks([])
-    ax.set_yticks([(height - 1) / 2 + (height + gap) * row for row in range(n)], names, fontsize=8)
+    lines = [textwrap.fill(name, 11) for name in names]
+    ax.set_yticks([(height - 1) / 2 + (height + gap) * row for row in range(n)], lines, fontsize=11)
     ax.tick_params(length=0)
     ax.grid(False)
     ax.spines[:].set_visible(False)

@@ -13,6 +13,7 @@ import pytest
 import torch
 from IPython.display import Markdown
 from jaxtyping import Float
+from myst_nb.core.variables import format_plain_text
 from torch import Tensor
 
 from companion import lesson
@@ -247,8 +248,8 @@ def test_glue_stores_the_text_for_the_prose_as_myst_nb_does(monkeypatch):
     """With MyST-NB's own `glue`, an object that prints as the text gives the same output, so its role finds ours too."""
     shown = []
     monkeypatch.setattr("companion.lesson.display", lambda data, **how: shown.append((data, how)))
-    monkeypatch.setattr("IPython.display.display", lambda data, **how: shown.append((data, how)))
-    for name, value, form, text in (("accuracy", 0.98765, "{:.1%}", "98.8%"), ("count", 1234, "{:,}", "1,234")):
+    monkeypatch.setattr("myst_nb.ext.glue.ipy_display", lambda data, **how: shown.append((data, how)))
+    for name, value, form, text in (("accuracy", 0.98765, "{:.1%}", "98.8%"), ("count", 1234, "{:,}", "'1,234'")):
         shown.clear()
         glue(name, value, form)
         formatted = ({"text/plain": text}, {})
@@ -256,6 +257,14 @@ def test_glue_stores_the_text_for_the_prose_as_myst_nb_does(monkeypatch):
         myst_nb.glue(name, None, display=False)
         ours, theirs = shown
         assert ours == theirs
+
+
+@pytest.mark.parametrize("text", ["98.8%", "1,748", "0.70", "+0.04", "007", "12", "2.5", "a 'b'", "'c'", "1e-5", ""])
+def test_the_page_shows_a_glued_text_as_it_was_written(monkeypatch, text):
+    shown = []
+    monkeypatch.setattr("companion.lesson.display", lambda data, **how: shown.append(data))
+    glue("text", text)
+    assert format_plain_text(*shown[0].values(), "") == text
 
 
 def test_the_box_tells_what_was_measured(page, tmp_path, monkeypatch):
