@@ -7,8 +7,10 @@ Rosca, Figurnov & Mnih, arXiv:1906.10652 (both, compared). Taught in the lesson 
 - ``eq-pathwise``: grad = f'(mu + sigma eps), eps ~ N(0, I). `reparameterised`.
 - ``eq-score-function``: grad = (f(z) - b) (z - mu) / sigma^2, for any b that does not depend on z. `score_function`.
 - ``eq-gradient-variance``: for f(z) = ``|z - mu|^2 / 2`` in d dimensions the variance of one component of one draw is
-  sigma^2 by reparameterisation; by the score function it is sigma^2 (d + 2)(d + 4) / 4 with b = 0, and
-  sigma^2 (d + 4) / 2 with b = E[f]. `quadratic_variances`.
+  sigma^2 by reparameterisation; by the score function it is sigma^2 (d + 2)(d + 4) / 4 with b = 0, and at its least
+  sigma^2 (d + 2) / 2, with b = sigma^2 (d + 2) / 2. `quadratic_variances`.
+- the best constant: setting the derivative of the variance in b to zero gives b = E[f |z - mu|^2] / E[|z - mu|^2], a mean of
+  f in which far draws count more; it lies above E[f] = sigma^2 d / 2. `QuadraticVariances.best_baseline`.
 """
 
 from collections.abc import Callable
@@ -75,13 +77,15 @@ class QuadraticVariances:
 
     reparameterised: float
     score_function: float
-    score_function_with_baseline: float
+    score_function_with_baseline: float  # with the best constant
+    best_baseline: float
 
 
 @checked
 def quadratic_variances(d: Count, sigma: Positive) -> QuadraticVariances:
     """The closed forms of ``eq-gradient-variance``, by the moments of a chi-squared variable."""
-    return QuadraticVariances(sigma**2, sigma**2 * (d + 2) * (d + 4) / 4, sigma**2 * (d + 4) / 2)
+    best = sigma**2 * (d + 2) / 2
+    return QuadraticVariances(sigma**2, sigma**2 * (d + 2) * (d + 4) / 4, best, best_baseline=best)
 
 
 @checked

@@ -35,15 +35,26 @@ def test_variances_are_the_closed_forms_I60(d, sigma):
     want = quadratic_variances(d, sigma)
     assert want.reparameterised == sigma**2
     assert want.score_function == sigma**2 * (d + 2) * (d + 4) / 4
-    assert want.score_function_with_baseline == sigma**2 * (d + 4) / 2
-    mean_value = sigma**2 * d / 2
+    assert want.score_function_with_baseline == want.best_baseline == sigma**2 * (d + 2) / 2
     got = [
         reparameterised(bowl, mu, sigma, n, gen()).var(0).mean(),
         score_function(bowl, mu, sigma, n, gen()).var(0).mean(),
-        score_function(bowl, mu, sigma, n, gen(), baseline=mean_value).var(0).mean(),
+        score_function(bowl, mu, sigma, n, gen(), baseline=want.best_baseline).var(0).mean(),
     ]
     expected = [want.reparameterised, want.score_function, want.score_function_with_baseline]
     torch.testing.assert_close(torch.stack(got), torch.tensor(expected).double(), rtol=0.04, atol=0)
+
+
+@pytest.mark.parametrize(("d", "sigma"), [(1, 1.0), (3, 0.5)])
+def test_no_other_constant_has_less_variance(d, sigma):
+    """The same draws with constants beside the best, among them the mean of f: each has more."""
+    mu, best = torch.zeros(d, dtype=torch.float64), quadratic_variances(d, sigma).best_baseline
+
+    def variance(baseline):
+        return score_function(bowl, mu, sigma, 400_000, gen(), baseline=baseline).var(0).mean()
+
+    others = [0.0, sigma**2 * d / 2, 0.7 * best, 1.3 * best]
+    assert all(variance(b) > 1.02 * variance(best) for b in others)
 
 
 def test_printed_estimators_I60():
