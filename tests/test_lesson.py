@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import json
 import random
+import types
 from dataclasses import dataclass
 
 import matplotlib as mpl
@@ -279,3 +280,27 @@ def test_the_box_tells_what_was_measured(page, tmp_path, monkeypatch):
     (tmp_path / "measured.json").write_text(json.dumps({"3_03_foundations/attention": row}))
     run()
     assert repr(page[-1]) == "42 s and 0.8 GB on one core: This run: budget “laptop”, seed 0."
+
+
+def test_the_clock_waits_for_a_device_that_works_on_its_own(monkeypatch):
+    waited = []
+    module = types.SimpleNamespace(synchronize=lambda: waited.append(True))
+    monkeypatch.setattr(torch, "get_device_module", lambda device: module)
+    run = setup("3_03_foundations/losses", 0, "smoke")
+    here, there = (dataclasses.replace(run, device=torch.device(name)) for name in ("cpu", "cuda"))
+    assert here.clock() <= here.clock()
+    assert waited == [], "the processor has nothing to wait for"
+    there.clock()
+    assert waited == [True]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_only_the_first_of_several_processes_prints(tmp_path, monkeypatch, capsys, rank):
+    cells = [("SEED, BUDGET = 9, ''", ["parameters"]), ("print(SEED, BUDGET)", [])]
+    notebook = tmp_path / "x.ipynb"
+    notebook.write_text(
+        json.dumps({"cells": [{"cell_type": "code", "source": s, "metadata": {"tags": t}} for s, t in cells]})
+    )
+    monkeypatch.setattr(lesson, "join", lambda: (rank, 2))
+    names = lesson.run_as_program(notebook, seed=3, budget="smoke")
+    assert names["SEED"] == 3 and capsys.readouterr().out == ("" if rank else "3 smoke\n")

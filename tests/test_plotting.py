@@ -93,6 +93,9 @@ def test_each_film_is_a_row_with_its_name(monkeypatch):
         ("first", 1.5),
         ("second", 7.5),
     ]
+    show_films(films[:1].repeat(6, 1, 1, 1, 1), ["name"] * 6)
+    heights = [figure.get_size_inches()[1] for figure in shown]
+    assert heights[1] == pytest.approx(0.1 + 4.4 * (6 * 4 + 5 * 2) / (3 * 6 + 2 * 2)), "as high as its sheet"
     with rejects("names: got 1"):
         show_films(films, ["one for two"])
 
@@ -103,6 +106,7 @@ def test_scatter_draws_the_points():
     scatter(points, ax=ax, limit=3, title="cloud")
     np.testing.assert_allclose(ax.collections[0].get_offsets(), points.detach().numpy(), rtol=1e-6)
     assert ax.get_xlim() == (-3, 3) and ax.get_ylim() == (-3, 3) and ax.get_title() == "cloud"
+    assert ax.collections[0].get_linewidths().tolist() == [0.0], "a thousand points, and none with a rim"
     with rejects(r"points: got shape \(3, 3\)"):
         scatter(torch.zeros(3, 3), ax=ax)
 
@@ -141,6 +145,7 @@ def test_the_style_is_white_and_readable():
     assert mpl.rcParams["figure.facecolor"] == mpl.rcParams["axes.facecolor"] == "white"
     assert mpl.rcParams["font.size"] >= 10 and mpl.rcParams["legend.fontsize"] >= 10
     assert mpl.rcParams["figure.figsize"][0] <= 5.6
+    assert mpl.rcParams["axes.titlesize"] >= mpl.rcParams["axes.labelsize"] >= mpl.rcParams["font.size"]
     assert len(set(plotting.COLORS)) == len(plotting.COLORS) == 7
 
 

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from companion.data.moving_digits import DIGIT_NAMES, DIRECTIONS, bounce, film_maker, moving_digits, render
+from companion.data import digits
+from companion.data.moving_digits import DIGIT_NAMES, DIRECTIONS, _cut, bounce, film_maker, moving_digits, render
 from tests.conftest import gen, rejects
 
 
@@ -87,6 +88,25 @@ class TestFilms:
             along = {"left": -middle[i, 1], "right": middle[i, 1], "up": -middle[i, 0], "down": middle[i, 0]}
             assert max(along, key=along.get) == direction and along[direction] > 0
         assert len(set(films.captions)) > 35, "ten digits in four directions"
+
+    def test_a_direction_is_one_axis_at_the_makers_speed(self):
+        films = film_maker("valid", limit=30, speed=0.5).draw(80, gen())
+        wanted = torch.tensor(
+            [{"left": (0, -0.5), "right": (0, 0.5), "up": (-0.5, 0), "down": (0.5, 0)}[w] for w in DIRECTIONS]
+        )
+        torch.testing.assert_close(films.velocities[:, 0], wanted[films.directions].float())
+
+    def test_the_first_bounce_comes_in_the_second_half_and_not_never(self, maker):
+        """Room ahead is left for half of the moves, and for no more."""
+        films = maker.draw(300, gen())
+        assert films.films.shape == (300, 1, 8, 16, 16)
+        assert not films.bounces[:, : math.ceil(7 / 2)].any() and films.bounces.any()
+
+    def test_cutting_loses_no_ink(self):
+        for image in (digits("valid", limit=40).images[:, 0] + 1) / 2:
+            cut, (rows, columns) = _cut(image)
+            assert float(cut.sum()) == pytest.approx(float(image.sum()), rel=1e-5)
+            assert cut[rows - 1].any() and cut[:, columns - 1].any() and cut[0].any() and cut[:, 0].any()
 
     @pytest.mark.parametrize("size", [(1, 10, 10), (7, 12, 31), (13, 25, 11)])
     def test_any_length_and_shape_I57(self, maker, size):

@@ -178,7 +178,8 @@ def test_a_broken_idx_file_is_refused(tmp_path, content):
         read_idx(tmp_path / "x.gz")
 
 
-def test_floats_are_not_taken_for_bytes(tmp_path):
-    (tmp_path / "x.gz").write_bytes(gzip.compress(b"\0\0\x0d\x01\0\0\0\x01abcd"))
-    with rejects("type 13", CorruptFile):
+@pytest.mark.parametrize("head", [b"\0\0\x0d", b"\0\0\x07", b"\0\1\x08"], ids=["floats", "no type", "no zeros"])
+def test_other_types_are_not_taken_for_bytes(tmp_path, head):
+    (tmp_path / "x.gz").write_bytes(gzip.compress(head + b"\x01\0\0\0\x01a"))
+    with rejects(f"type {head[2]}", CorruptFile):
         read_idx(tmp_path / "x.gz")

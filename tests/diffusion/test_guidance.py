@@ -150,6 +150,13 @@ class TestRescale:
         same(guided(Net(), labels, 4.0, null=10, rescale=share)(x, t), want)
         same(rescale_guidance(plain, told, share), want)
 
+    def test_channels_share_one_factor(self):
+        """An example is rescaled as a whole: what its channels differ by in spread stays."""
+        plain, told = (torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(k)).double() for k in (0, 1))
+        factor = rescale_guidance(plain * torch.tensor([1.0, 5.0, 9.0])[:, None, None], told, 1.0) / plain
+        same(factor[:, 1] / factor[:, 0], torch.full((2, 4, 4), 5.0).double())
+        same(factor[:, 2] / factor[:, 0], torch.full((2, 4, 4), 9.0).double())
+
     def test_in_full_the_spread_is_the_conditional_outputs(self, inputs):
         x, t, labels = inputs
         got = guided(Net(), labels, 4.0, null=10, rescale=1.0)(x, t)

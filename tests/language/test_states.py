@@ -11,7 +11,7 @@ def test_a_recurrent_memory_is_selected_by_rows_and_cannot_go_back() -> None:
     state, order = RecurrentState((h, c), 4), torch.tensor([2, 0, 2])
     chosen = state.select(order)
     assert torch.equal(chosen.memory[0], h[:, order]) and torch.equal(chosen.memory[1], c[:, order])
-    assert chosen.length == state.length == 4
+    assert chosen.length == state.length == 4 and RecurrentState((h, c)).length == 0
     copied = state.clone()
     copied.memory, copied.length = (h + 1, c + 1), 5
     assert torch.equal(state.memory[0], h) and state.length == 4

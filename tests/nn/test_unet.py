@@ -208,3 +208,8 @@ class TestBadInput:
     def test_labels_for_a_model_without(self):
         with rejects("class_labels"):
             UNet(UNetConfig())(torch.zeros(2, 1, 8, 8), 3, torch.tensor([0, 1]))
+
+
+def test_the_default_attends_at_its_deepest_level_alone():
+    names = {name.split(".attentions")[0] for name, _ in UNet(UNetConfig()).named_parameters() if "attentions" in name}
+    assert names == {"down_blocks.2", "mid_block", "up_blocks.0"}

@@ -277,3 +277,11 @@ def test_bad_calls_are_refused():
 def test_the_first_and_the_last_example_count(size):
     x = torch.tensor([100.0, 1, 2, 3, 10_000])
     assert mean_over_examples(lambda part: part, (x,), batch_size=size) == pytest.approx(10_106 / 5)
+
+
+def test_a_run_leaves_its_checkpoint(tmp_path):
+    data = torch.randn(8, 2), torch.randn(8, 1)
+    config = TrainConfig(steps=3, batch_size=4, seed=0)
+    net = torch.nn.Linear(2, 1)
+    train(net, lambda m, batch, _: (m(batch[0]) - batch[1]).square().mean(), data, config, checkpoint=tmp_path / "x")
+    assert (tmp_path / "x").is_file()

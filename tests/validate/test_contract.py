@@ -111,6 +111,11 @@ def fixed(x: Float[Tensor, "n {width}"], width: int = 3) -> Tensor:
 
 
 @checked
+def halves(numbers: tuple[float, ...], last: float) -> list[float]:
+    return [number / 2 for number in (*numbers, last)]
+
+
+@checked
 @dataclass(frozen=True)
 class Setting:
     steps: Count
@@ -123,6 +128,7 @@ def test_what_fits_is_taken_and_the_function_stays_what_it_was():
     assert Layer(4).apply(Q[0], torch.ones(3)).shape == (3, 4)
     assert pick(Z(0), ["a", "b"], np.int32(1), turn=lambda i: i) == "b"
     assert values(Z(2, 3).double(), torch.ones(2).bfloat16()).shape == (2, 3)
+    assert halves((1, 2), 3) == [0.5, 1.0, 1.5]
     assert Setting(2, np.float32(0.5)) == Setting(steps=2, scale=0.5)
     assert (attend.__name__, attend.__doc__) == ("attend", None)
     assert list(inspect.signature(attend).parameters) == ["q", "k", "mask", "heads", "kind", "rate"]

@@ -1,13 +1,25 @@
 """Checks of values: each takes what it should, and says of the rest what was got and what was wanted."""
 
 import math
+from typing import Annotated
 
 import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from jaxtyping import Float
+from torch import Tensor
 
-from companion.validate import check_choice, check_count, check_float, check_labels, check_number
+from companion.validate import (
+    Positive,
+    Range,
+    check_choice,
+    check_count,
+    check_float,
+    check_labels,
+    check_number,
+    checked,
+)
 from tests.conftest import jaxtyping_off, rejects
 
 
@@ -81,3 +93,17 @@ def test_a_choice_lists_what_there_is():
             check_choice("color", bad, ("red", "green"))
     with rejects("wanted one of 'red', 'green'"):
         check_choice("color", ["red"], {"red": 1, "green": 2})
+
+
+def test_an_open_end_is_not_taken():
+    """Zero is not positive: as a number, and as the least of a tensor."""
+
+    @checked
+    def scale(factor: Positive, each: Annotated[Float[Tensor, "n"], Range(0, 1, open_low=True)]) -> None:
+        pass
+
+    scale(1e-30, torch.tensor([1e-30, 1.0]))
+    with rejects("factor: got 0"):
+        scale(0.0, torch.ones(2))
+    with rejects("each: got"):
+        scale(1.0, torch.tensor([0.5, 0.0]))

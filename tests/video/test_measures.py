@@ -62,5 +62,8 @@ def test_what_a_caller_can_get_wrong():
     films = straight()
     with rejects("frames: got 2"):
         jerk(films[:, :, :2])
+    for one in (identity, flicker):
+        with rejects("frames: got 1"):
+            one(torch.zeros(2, 1, 1, 16, 16))
     with rejects("images: got shape"):
         shift(films, torch.zeros(40, 2))

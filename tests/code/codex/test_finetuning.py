@@ -97,3 +97,7 @@ def test_of_a_cut_text_the_middle_and_its_end_are_asked() -> None:
         assert [wanted[t] for t in asked] == [*bpe.encode(one.middle), bpe.special[END]]
     with rejects("parts"):
         middles([], bpe)
+
+
+def test_what_is_no_target_is_what_cross_entropy_passes_over() -> None:
+    assert NO_TARGET == torch.nn.CrossEntropyLoss().ignore_index

@@ -66,5 +66,11 @@ def test_bad_input() -> None:
     for bad in [(0, 0, 1), (5, 6, 1), (5, -1, 1), (5, 1, 6), (5, 1, 0)]:
         with rejects("[nck]: got"):
             pass_at_k(*bad)
+    with rejects("n: got 2.5"):
+        pass_at_k(2.5, 1, 1)
+    with rejects("n: got 0"):
+        plug_in(0, 0, 1)
+    with rejects("p: got 1.5"):
+        expected(pass_at_k, 5, 1, 1.5)
     with rejects("right"):
         mean_pass_at_k([], 10, 1)

@@ -64,6 +64,22 @@ def test_counters_take_packages_and_not_their_parts(tmp_path: Path) -> None:
     assert counters(tmp_path / "none") == []
 
 
+@pytest.mark.parametrize("error", [PermissionError("not for you"), ValueError("not a number")])
+def test_a_counter_that_cannot_be_read_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error) -> None:
+    """Since 2020 the kernel lets root alone read them."""
+    read = Counter.read
+    for name in ("intel-rapl:0", "intel-rapl:1"):
+        counter_files(tmp_path, name, 5)
+
+    def refused(self) -> int:
+        if self.file.parent.name.endswith("1"):
+            raise error
+        return read(self)
+
+    monkeypatch.setattr(Counter, "read", refused)
+    assert [counter.file.parent.name for counter in counters(tmp_path)] == ["intel-rapl:0"]
+
+
 def test_each_joule_is_counted_once(tmp_path: Path) -> None:
     """9 J of a machine, of which a package took 3: 9, not 12. Its memory's are not in the package's."""
 

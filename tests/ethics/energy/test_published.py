@@ -20,6 +20,7 @@ def test_per_thousand_is_not_per_item() -> None:
     found = {task.name: task.watt_hours_per_item for task in TASKS}
     assert found["write a text"] == pytest.approx(0.047)
     assert found["draw an image"] == pytest.approx(2.907)
+    assert found["classify a text"] == pytest.approx(0.002)
     assert found["answer a prompt (Gemini)"] == pytest.approx(0.24)
 
 

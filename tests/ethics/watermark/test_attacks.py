@@ -107,6 +107,8 @@ def test_redraw_uses_the_caches_as_a_whole_pass_would():
 
 def test_bad_input():
     with rejects("share"):
+        surviving(1.5)
+    with rejects("share"):
         substitute(TEXT, 1.5, EVEN, gen())
     with rejects("length"):
         crop(TEXT, 401, gen())

@@ -157,3 +157,8 @@ def test_bad_input():
         Watermark(GreenLists(30))(torch.tensor([[1]]), torch.zeros(1, 31))
     with rejects("at_least"):
         binomial_tail(4, 3, 0.5)
+
+
+def test_the_shortest_text_that_has_a_pair():
+    lists = GreenLists(10)
+    assert lists.colours(torch.tensor([3, 4])).tolist() == [bool(lists.after(torch.tensor([3]))[0, 4])]

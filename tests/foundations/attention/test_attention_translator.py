@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from companion.foundations.attention.attention_translator import AttentionConfig, AttentionTranslator
 from companion.foundations.attention.seq2seq import next_symbol_loss
 from tests.foundations.attention.test_seq2seq import TARGETS, attention_model, batch, recurrent_model
 
@@ -52,3 +53,9 @@ def test_eval_switches_dropout_off_I26() -> None:
     assert torch.equal(model(source, target), model(source, target))
     model.train()
     assert not torch.equal(model(source, target), model(source, target))
+
+
+def test_the_defaults_are_one_layer_of_four_heads() -> None:
+    config = AttentionConfig(sources=9, targets=7)
+    model = AttentionTranslator(config)
+    assert len(model.encoder) == len(model.decoder) == 1 and config.heads == 4

@@ -201,6 +201,8 @@ def test_bad_input() -> None:
         model.decode(model.encode(source), target + TARGETS)
     with rejects("length"):
         greedy(model, source, 0)
+    with rejects("target: got"):
+        shifted(target.float())
     with rejects("positions"):
         AttentionConfig(3, 3, positions="learned")
     with rejects("width"):

@@ -79,3 +79,7 @@ def test_bad_input():
     ]:
         with rejects(pattern):
             call()
+
+
+def test_by_default_both_numbers_of_a_pair_are_changed_four_times():
+    assert len(CouplingFlow(2).couplings) == 2 * 4

@@ -71,6 +71,7 @@ def test_bad_input(sets, real):
         (lambda: judged(images[:50], real), "samples: got 50, wanted 100"),
         (lambda: reference(images[:10], images[:20], 5, torch.Generator()), "held_out: got 20"),
         (lambda: reference(images[:50], images[:20], 21, torch.Generator()), "samples: got 21"),
+        (lambda: reference(images[:50], images[:20], 1, torch.Generator()), "samples: got 1"),
     ]:
         with rejects(pattern):
             call()

@@ -49,6 +49,19 @@ def test_each_era_spends_its_budget_and_not_more(images, name):
     assert not torch.equal(samples, probe.sample(3, torch.Generator().manual_seed(2)))
 
 
+def test_sizes_of_the_networks(images):
+    """Weights from the layers: the VAE's two ways with 8 latents, the generator from 32, the denoiser's three hidden layers."""
+
+    def dense(*widths):
+        return sum((a + 1) * b for a, b in zip(widths, widths[1:], strict=False))
+
+    trained = {name: trainer(images, 6e9, seed=0).model for name, trainer in TRAINERS.items()}
+    sizes = {name: sum(p.numel() for p in model.parameters()) for name, model in trained.items()}
+    assert sizes["VAE"] == dense(196, 300, 300, 2 * 8) + dense(8, 300, 300, 196)
+    assert sizes["GAN"] == dense(32, 256, 256, 196) + 2 * 2 * 256  # two batch normalisations
+    assert sizes["Diffusion"] == dense(196 + 64, 384) + 3 * dense(384 + 64, 384) + dense(384, 196)
+
+
 @pytest.mark.parametrize("name", TRAINERS)
 def test_it_says_with_how_many_images_an_update_was_made(images, name, monkeypatch):
     used, plain_train, plain_gan = [], eras.train, eras.train_gan

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from companion.text.gpt import GPT
 from companion.text.gpt.attention_maps import attention_maps, induction_score, previous_score
 from companion.text.llama import Llama, LlamaConfig
+from tests.conftest import rejects
 from tests.published import published
 
 
@@ -54,3 +56,8 @@ def test_the_latest_of_several_places_counts() -> None:
 def test_tokens_that_do_not_recur_are_refused() -> None:
     with pytest.raises(ValueError, match="occurs twice"):
         induction_score(torch.zeros(1, 1, 1, 3, 3), torch.tensor([[1, 2, 3]]))
+
+
+def test_scores_instead_of_tokens_are_refused() -> None:
+    with rejects("ids: got"):
+        attention_maps(nn.Linear(1, 1), torch.zeros(1, 3))

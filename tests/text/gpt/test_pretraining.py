@@ -97,6 +97,12 @@ def test_the_next_step_is_always_of_the_recipe_that_is_furthest_behind() -> None
     assert order == [0, 1, 0, 0, 1, 0, 0, 1, 0]
 
 
+def test_the_smallest_share_is_one_step() -> None:
+    recipe = replace(NANOGPT, config=replace(NANOGPT.config, batch_size=2))
+    (run,) = race([recipe], TEXT, TEXT[:100], VOCAB, share=1e-9, judgements=1)
+    assert len(run.loss) == 1
+
+
 def test_what_cannot_be_run_is_refused() -> None:
     with pytest.raises(ValueError, match="share"):
         race([NANOGPT], TEXT, TEXT, VOCAB, share=0.0)

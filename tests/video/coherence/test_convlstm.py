@@ -99,3 +99,5 @@ def test_what_a_caller_can_get_wrong():
         ConvLSTMCell(1, 2, kernel=2)
     with rejects("x: got shape"):
         ConvLSTMCell(1, 2)(torch.zeros(1, 3, 4, 4))
+    with rejects("new: got 0"):
+        ConvLSTMForecaster(4)(torch.zeros(1, 1, 3, 8, 8), 0)
