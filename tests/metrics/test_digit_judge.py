@@ -54,7 +54,7 @@ def test_features_decide_the_answer(held_out):
 def test_the_distance_sees_blur_noise_and_missing_digits(held_out, others):
     """Real digits are at the floor; each fault raises the distance well above it, and more of it raises it more."""
     real = others.images
-    base = cnn_fid(held_out.images, real)
+    base = cnn_fid(samples=held_out.images, real=real)
     pair = judge_features(held_out.images), judge_features(real)
     assert base == pytest.approx(frechet_floor(*pair, 500, torch.Generator(), draws=1), rel=1e-6)
     noise = torch.randn(held_out.images.shape, generator=torch.Generator().manual_seed(1))

@@ -1,11 +1,14 @@
 """The shipped model for the cursor: what its further training was for, and its training examples."""
 
+from types import SimpleNamespace
+
 import torch
 
 from companion.code.codex.fim import question
 from companion.code.codex.sampling import mean_log_probs
 from companion.data import standard_library
 from companion.models import codex
+from companion.models import codex_middle as module
 from companion.models.codex_middle import SIZE, _cuts, build, load
 
 
@@ -40,3 +43,12 @@ def test_examples_are_pieces_of_modest_length_drawn_anew_for_each_seed() -> None
     assert one == again != other and len(one) == 20
     assert all(80 < len(part.text) <= 400 for part in one) and SIZE <= 400
     assert len({part.text for part in one}) > 15
+
+
+def test_only_the_recipe_for_a_trial_is_short(monkeypatch, tmp_path) -> None:
+    asked = []
+    monkeypatch.setattr(module, "train", lambda *args, **_: asked.append(args[3]) or SimpleNamespace(model=args[0]))
+    monkeypatch.setattr(module, "_cuts", lambda split, n, draw: _cuts(split, min(n, 8), draw))
+    for smoke in (True, False):
+        module.RECIPE.train(build(), 0, smoke, tmp_path / "x")
+    assert asked[0].steps <= 4 < 100 < asked[1].steps

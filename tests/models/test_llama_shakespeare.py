@@ -1,6 +1,7 @@
 """The shipped language model: its tokenizer, its quality, its writing."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from companion.language.generation import generate
 from companion.language.ngrams import fit_ngram
 from companion.language.scoring import mean_nats
 from companion.language.tokenizers import ByteLevelBPE
+from companion.models import llama_shakespeare as module
 from companion.models.llama_shakespeare import CONTEXT, VOCAB_SIZE, build, load, tokenizer
 from companion.text.llama import Llama
 from companion.weights import card
@@ -54,3 +56,16 @@ def test_it_writes_speeches(loaded):
     written = tokens.decode(generate(model, prompt, 200, generator=torch.Generator().manual_seed(0))[0])
     names = [line for line in written.split("\n") if line.isupper() and line.endswith(":")]
     assert len(names) >= 3 and written.startswith("ROMEO:\n")
+
+
+def test_the_recipe_reads_passages_of_the_whole_context(monkeypatch, tmp_path):
+    """A passage has one token more than the context: each place has a next token to predict."""
+    asked = []
+    monkeypatch.setattr(module, "train", lambda *args, **_: asked.append(args) or SimpleNamespace(model=args[0]))
+    for smoke in (True, False):
+        module.RECIPE.train(build(), 0, smoke, tmp_path / "x")
+    (_, _, few, short), (_, _, many, full) = asked
+    assert short.steps <= 4 < 1_000 < full.steps and short.batch_size == full.batch_size == 8
+    for draw in (few, many):
+        (rows,) = draw(3, torch.Generator().manual_seed(0)) if callable(draw) else (draw[0][:3],)
+        assert rows.shape == (3, CONTEXT + 1)
