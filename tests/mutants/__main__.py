@@ -79,7 +79,7 @@ def try_all(found: list[Mutant], jobs: int, marks: str) -> list[Result]:
 def again(jobs: int, marks: str, file: Path = KEPT) -> int:
     """Try the kept survivors once more, and take those that die now out of the table, as those whose line has changed."""
     table = json.loads(file.read_text(encoding="utf-8"))
-    found = {key(row): mutant for row in table["survivors"] if (mutant := mutant_of(row["path"], row["diff"]))}
+    found = {key(row): mutant for row in table["survivors"] if (mutant := mutant_of(row))}
     results = try_all(list(found.values()), jobs, marks)
     print(report(results))
     killed = {(result.mutant.path, result.diff) for result in results if result.outcome == "killed"}
@@ -93,15 +93,17 @@ def again(jobs: int, marks: str, file: Path = KEPT) -> int:
     return 0
 
 
-def mutant_of(path: str, diff: str) -> Mutant | None:
-    """The mutant that makes this change; None where the module has that line no longer."""
-    if not (ROOT / path).is_file():
+def mutant_of(row: dict) -> Mutant | None:
+    """The mutant that makes a row's change, the nearest to its line; None where the module has that line no longer."""
+    file = ROOT / row["path"]
+    if not file.is_file():
         return None
-    source = (ROOT / path).read_text(encoding="utf-8")
-    removed = {line[1:] for line in diff.splitlines() if line.startswith("-")}
+    source = file.read_text(encoding="utf-8")
+    removed = {line[1:] for line in row["diff"].splitlines() if line.startswith("-")}
     lines = source.split("\n")
-    likely = (one for one in mutants(path, source) if lines[one.line - 1] in removed)
-    return next((one for one in likely if running.difference(source, one.apply(source)) == diff), None)
+    likely = [one for one in mutants(row["path"], source) if lines[one.line - 1] in removed]
+    likely.sort(key=lambda one: abs(one.line - row["line"]))
+    return next((one for one in likely if running.difference(source, one.apply(source)) == row["diff"]), None)
 
 
 def key(row: dict[str, str]) -> tuple[str, str]:

@@ -162,10 +162,13 @@ def test_a_kept_survivor_is_found_again_where_its_line_has_moved(
     module.write_text("# moved\n\n\ndef unseen(a):\n    return a - 1\n")
     monkeypatch.setattr(command, "ROOT", tmp_path)
     diff = "-    return a - 1\n+    return a + 1"
-    found = mutant_of("companion/sums.py", diff)
+    row = {"path": "companion/sums.py", "line": 2, "diff": diff}
+    found = mutant_of(row)
     assert found.line == 5 and running.difference(module.read_text(), found.apply(module.read_text())) == diff
-    assert mutant_of("companion/sums.py", diff.replace("a -", "b -")) is None
-    assert mutant_of("companion/gone.py", diff) is None
+    module.write_text(module.read_text() * 3)
+    assert [mutant_of(row | {"line": line}).line for line in (1, 9, 14)] == [5, 10, 15]
+    assert mutant_of(row | {"diff": diff.replace("a -", "b -")}) is None
+    assert mutant_of(row | {"path": "companion/gone.py"}) is None
 
 
 def test_survivors_tried_again_leave_the_table_if_they_die_or_are_gone(
@@ -179,7 +182,7 @@ def test_survivors_tried_again_leave_the_table_if_they_die_or_are_gone(
     file = tmp_path / "mutants.json"
     file.write_text(json.dumps({"run": "", "seed": 0, "rooms": rooms, "survivors": rows}))
     made = {row["path"]: Mutant(row["path"], 1, 0, "x", 0) for row in rows[:2]}
-    monkeypatch.setattr(command, "mutant_of", lambda path, diff: made.get(path))
+    monkeypatch.setattr(command, "mutant_of", lambda row: made.get(row["path"]))
     outcome = {"companion/nn/dies.py": "killed", "companion/nn/lives.py": "survived"}
     monkeypatch.setattr(
         command,

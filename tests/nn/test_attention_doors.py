@@ -175,7 +175,8 @@ def test_two_streams_attend_jointly_as_in_stable_diffusion_3() -> None:
     text = copied(build(), theirs, names)
     x, y = torch.randn(B, 7, WIDTH), torch.randn(B, 5, WIDTH)
     q, k, v = (torch.cat(pair, 2) for pair in zip(image.project(x), text.project(y), strict=True))
-    mixed, _ = image.attend(q, k, v)
+    mixed, weights = image.attend(q, k, v)
+    assert weights is None, "nobody asked for them"
     got = image.write(x, mixed[:, :, :7]), text.write(y, mixed[:, :, 7:])
     for mine, want in zip(got, theirs(x, encoder_hidden_states=y), strict=True):
         torch.testing.assert_close(mine, want, rtol=0, atol=1e-5)
