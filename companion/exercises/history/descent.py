@@ -10,7 +10,7 @@ from torch import Generator, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from companion.exercises.answers import Answer, Wrong
-from companion.exercises.checking import Exercise, Property, compare_numbers, depends_on, same, sizes
+from companion.exercises.checking import EXACT, Exercise, Property, compare_numbers, depends_on, same, sizes
 
 
 def _history(g: Generator, count: int = 9, share: float = 0.35) -> dict[str, tuple[str, ...]]:
@@ -28,7 +28,7 @@ def _closure(table: dict[str, tuple[str, ...]], powers: int) -> dict[str, set[st
     parents = torch.tensor([[float(b in table[a]) for b in names] for a in names])
     reached, step = torch.zeros_like(parents), torch.eye(len(names))
     for _ in range(powers):
-        step = ((step @ parents) > 0).float()
+        step = ((step @ parents) > 0).to(parents)
         reached += step
     return {
         a: {b for b, r in zip(names, row.tolist(), strict=True) if r} for a, row in zip(names, reached, strict=True)
@@ -131,7 +131,7 @@ def _cost(which: int) -> Callable[[Answer, Generator], str]:
                 },
             )[which]
             wanted = (forward, backward, budget // (forward + backward))[which]
-            compare_numbers(answer.numbers(layers, batch, budget, count=3)[which], wanted, mistakes, rel=1e-9)
+            compare_numbers(answer.numbers(layers, batch, budget, count=3)[which], wanted, mistakes, rel=EXACT)
         return "exactly"
 
     return test
