@@ -3,6 +3,7 @@
 Descent is judged by powers of the matrix of parents, an update's operations by PyTorch's own count.
 """
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -84,6 +85,7 @@ def _ladder(answer: Answer, g: Generator) -> str:
     return same(got - {"a30"}, set(table) - {"a30", "b30"}, {"parents only": {"a29", "b29"}})
 
 
+@functools.cache
 def _count(layers: tuple[int, ...], batch: int) -> tuple[int, int]:
     """What PyTorch counts in one pass forward and one backward through linear layers with ReLU between them."""
     parts: list[nn.Module] = []
