@@ -5,8 +5,9 @@ from pathlib import Path
 c = get_config()
 
 c.CourseDirectory.source_directory = "book/exercises"
-c.CourseDirectory.release_directory = "book/assignments"
-# What students hand in, and their grades, never leave this folder; its .gitignore keeps it out of the repository.
+# What is handed out and in, and the grades, never leave this folder; its .gitignore keeps it out of the repository. The book
+# shows students' versions of its own, in book/assignments (tests/book/build.py): else nbgrader would find its work done.
+c.CourseDirectory.release_directory = "grading/release"
 c.CourseDirectory.submitted_directory = "grading/submitted"
 c.CourseDirectory.autograded_directory = "grading/autograded"
 c.CourseDirectory.feedback_directory = "grading/feedback"

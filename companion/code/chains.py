@@ -150,6 +150,6 @@ def chain_tasks(
     return found
 
 
-def check(sandbox: Sandbox, task: ChainTask, completion: str) -> bool:
-    """Run a completion on the task's hidden inputs, behind walls, and compare outside with the right answers."""
+def solves(sandbox: Sandbox, task: ChainTask, completion: str) -> bool:
+    """Whether a completion is right: it runs on the task's hidden inputs, behind walls, and is compared outside."""
     return task.right(sandbox.call(task.prompt + completion, "f", task.inputs))

@@ -1,22 +1,26 @@
 """Calling a student's function so that nothing it does can stop the check.
 
 The function gets copies of the inputs and a few seconds of the processor in a thread of its own. Whatever goes wrong (it
-raises, runs for ever, returns nothing, the wrong type or shape, NaN) becomes one sentence, a `Wrong`.
+raises, runs for ever, returns nothing, the wrong type or shape, NaN) becomes one sentence, a `Wrong`. A number is a number in
+whatever type it comes: Python's, numpy's, or a tensor without axes.
 """
 
 import contextlib
 import copy
 import ctypes
 import io
+import logging
 import math
+import numbers
 import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -72,9 +76,7 @@ class Answer:
                 keep.result = self._function(*copies)
 
         thread = threading.Thread(target=run, daemon=True)
-        # What the student's code warns of must not land in the output: nbgrader takes anything on stderr for a failure.
-        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
+        with contained():
             thread.start()
             if not _ends(thread, self._seconds):
                 _interrupt(thread)
@@ -87,12 +89,14 @@ class Answer:
         return keep.result
 
     def tensor(self, *inputs: Any, shape: tuple[int, ...]) -> Tensor:
-        """The function's result, if it is a floating-point tensor of this shape with finite values.
+        """The function's result, if it is a floating-point tensor of this shape with finite values; for ``()`` also a number.
 
         Raises:
             Wrong: it is something else.
         """
         result = self(*inputs)
+        if not shape and _is_real(result):
+            result = torch.tensor(float(result), dtype=torch.float64)
         if not isinstance(result, Tensor):
             raise Wrong(f"got {type(result).__name__}, wanted a torch.Tensor of shape {shape}")
         if tuple(result.shape) != tuple(shape):
@@ -106,18 +110,20 @@ class Answer:
         return result
 
     def numbers(self, *inputs: Any, count: int) -> tuple[float, ...]:
-        """The function's result, if it is so many plain, finite numbers.
+        """The function's result, if it is so many finite numbers.
 
         Raises:
             Wrong: it is something else.
         """
         result = self(*inputs)
+        if isinstance(result, (Tensor, np.ndarray)) and result.ndim == 1:
+            result = list(result)
         if not isinstance(result, (tuple, list)) or len(result) != count:
             raise Wrong(f"got {str(result)[:60]}, wanted {count} numbers, with commas between them")
         return tuple(_number(value) for value in result)
 
     def number(self, *inputs: Any) -> float:
-        """The function's result, if it is one plain, finite number."""
+        """The function's result, if it is one finite number."""
         return _number(self(*inputs))
 
     def tensors(self, *inputs: Any, shapes: Sequence[tuple[int, ...]]) -> tuple[Tensor, ...]:
@@ -144,17 +150,49 @@ class Answer:
         raise Wrong(f"{self.call} raised {type(error).__name__}{where}: {message}")
 
 
+@contextlib.contextmanager
+def contained() -> Iterator[None]:
+    """What runs inside warns and logs to nobody, and leaves torch's default type as it was.
+
+    A notebook may have set up `logging` or written to stderr, where nbgrader takes anything for a failure of the cell.
+    """
+    dtype, disabled = torch.get_default_dtype(), logging.root.manager.disable
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        logging.disable()
+        try:
+            yield
+        finally:
+            logging.disable(disabled)
+            torch.set_default_dtype(dtype)
+
+
+def plain(value: Any) -> Any:
+    """A result with Python's own numbers and lists in place of numpy's and torch's, also inside a list or a tuple."""
+    if isinstance(value, (np.generic, np.ndarray, Tensor)):
+        return value.tolist()
+    if isinstance(value, (list, tuple)):
+        parts = [plain(part) for part in value]
+        return parts if isinstance(value, list) else tuple(parts)
+    return value
+
+
 def _copy(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.detach().clone()
     return copy.deepcopy(value) if isinstance(value, (list, tuple, dict)) else value
 
 
+def _is_real(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
 def _number(value: Any) -> float:
-    if isinstance(value, Tensor):
+    if isinstance(value, (Tensor, np.ndarray)) and value.ndim:
         raise Wrong(f"got a tensor of shape {tuple(value.shape)}, wanted a plain number", "a tensor: take its .item()")
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise Wrong(f"got {type(value).__name__}, wanted a plain number")
+    got, value = type(value).__name__, plain(value)
+    if not _is_real(value):
+        raise Wrong(f"got {got}, wanted a plain number")
     if not math.isfinite(value):
         raise Wrong(f"got {value}, wanted a finite number")
     return float(value)

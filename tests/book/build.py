@@ -51,7 +51,8 @@ class BuildFailed(RuntimeError):
 def generate(root: Path) -> list[str]:
     """Make the students' version of every assignment below ``book/exercises``, from scratch.
 
-    The gradebook that stock nbgrader asks for is a throw-away one: a build must never touch an instructor's grades.
+    The gradebook that stock nbgrader asks for is a throw-away one, and the folder the book's own: a build must never touch an
+    instructor's course.
 
     Args:
         root: the folder with ``nbgrader_config.py``.
@@ -67,7 +68,11 @@ def generate(root: Path) -> list[str]:
     gradebook = root / "_build/assignments.db"
     gradebook.parent.mkdir(exist_ok=True)
     gradebook.unlink(missing_ok=True)
-    options = [f"--CourseDirectory.db_url=sqlite:///{gradebook.as_posix()}", "--log-level=WARN"]
+    options = [
+        f"--CourseDirectory.db_url=sqlite:///{gradebook.as_posix()}",
+        "--CourseDirectory.release_directory=book/assignments",
+        "--log-level=WARN",
+    ]
     _run([sys.executable, "-c", _GENERATE, *options, *names], root, f"nbgrader on {', '.join(names)}")
     missing = [path for path in sources if not (root / "book/assignments" / path.parent.name / path.name).is_file()]
     if missing:

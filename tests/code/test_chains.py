@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from companion.code.chains import STEPS, chain_tasks, check, make_task, run_steps, split_of_steps
+from companion.code.chains import STEPS, chain_tasks, make_task, run_steps, solves, split_of_steps
 from companion.code.sandbox import Sandbox
 from tests.conftest import rejects
 
@@ -19,15 +19,17 @@ def test_every_step_by_its_code_is_the_step(box) -> None:
     """The module's own function and the code that a model is to write agree on every hidden input."""
     for name in STEPS:
         task = make_task([name], random.Random(0))
-        assert check(box, task, task.solution), name
+        assert solves(box, task, task.solution), name
 
 
 def test_solutions_pass_and_wrong_chains_do_not(box) -> None:
     for task in chain_tasks("test", 40, seed=1, lengths=(2, 3, 4)):
-        assert check(box, task, task.solution)
-        assert not check(box, task, "    return xs\n") or all(run_steps(task.steps, x) == x for (x,) in task.inputs)
-        assert not check(box, task, "    return None\n") and not check(box, task, "    return [float(x) for x in xs]\n")
-        assert not check(box, task, "    import sys\n    sys.exit(0)\n")
+        assert solves(box, task, task.solution)
+        assert not solves(box, task, "    return xs\n") or all(run_steps(task.steps, x) == x for (x,) in task.inputs)
+        assert not solves(box, task, "    return None\n") and not solves(
+            box, task, "    return [float(x) for x in xs]\n"
+        )
+        assert not solves(box, task, "    import sys\n    sys.exit(0)\n")
 
 
 def test_hidden_inputs_tell_single_steps_apart() -> None:

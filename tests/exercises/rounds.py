@@ -4,6 +4,7 @@ import csv
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 
 import nbformat
@@ -12,6 +13,7 @@ from nbgrader.api import Gradebook
 
 from tests.book.build import environment
 from tests.exercises import notebooks
+from tests.exercises.breaks import BREAKS
 
 EVERYTHING = "--assignment=*"  # one process for all assignments and students, instead of one for each
 
@@ -39,18 +41,24 @@ def tasks(path: Path) -> list[str]:
 
 def students(path: Path) -> dict[str, set[str]]:
     """Who hands in, and which tasks they have right: everything, every second one, nothing."""
-    return {"all": set(tasks(path)), "half": set(tasks(path)[::2]), "blank": set()}
+    return {"all": set(tasks(path)), "half": set(tasks(path)[1::2]), "blank": set()}
+
+
+def broken(path: Path) -> dict[str, str]:
+    """What "half" did to the other tasks: each of `BREAKS` in turn, and now and then it left the stub."""
+    ways = cycle(["left", *BREAKS])
+    return dict(zip(tasks(path)[::2], islice(ways, notebooks.SOURCES.index(path), None), strict=False))
 
 
 def grade_all(course: Path) -> Round:
     """Release into the instructor's own gradebook, hand in, grade, give feedback and export, by nbgrader's command line."""
-    _nbgrader(course, "generate_assignment", EVERYTHING, "--force")
+    _nbgrader(course, "generate_assignment", EVERYTHING)
     for path in notebooks.SOURCES:
-        for student, chosen in students(path).items():
+        for student in students(path):
             folder = course / "grading/submitted" / student / path.parent.name
             folder.mkdir(parents=True)
-            release = notebooks.read(course / "book/assignments" / path.parent.name / path.name)
-            nbformat.write(_answered(release, notebooks.read(path), chosen), folder / path.name)
+            release = notebooks.read(course / "grading/release" / path.parent.name / path.name)
+            nbformat.write(_handed_in(release, path, student), folder / path.name)
     _nbgrader(course, "autograde", EVERYTHING)
     _nbgrader(course, "generate_feedback", EVERYTHING)
     _nbgrader(course, "export", "--to", str(course / "grades.csv"))
@@ -73,7 +81,15 @@ def _totals(course: Path) -> dict[tuple[str, str], tuple[float, float]]:
     return {(row["assignment"], row["student_id"]): (float(row["score"]), float(row["max_score"])) for row in rows}
 
 
-def _answered(release: NotebookNode, source: NotebookNode, chosen: set[str]) -> NotebookNode:
+def _handed_in(release: NotebookNode, path: Path, student: str) -> NotebookNode:
+    ways = {task: how for task, how in broken(path).items() if student == "half" and how in BREAKS}
+    notebook = answered(release, notebooks.read(path), students(path)[student] | set(ways))
+    for task, how in ways.items():
+        BREAKS[how](notebook, task)
+    return notebook
+
+
+def answered(release: NotebookNode, source: NotebookNode, chosen: set[str]) -> NotebookNode:
     """The released notebook with the reference's answer in the cells of these grade ids."""
     right = {cell.metadata.nbgrader.grade_id: cell.source for cell in source.cells if "nbgrader" in cell.metadata}
     for cell in release.cells:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.exercises import notebooks
-from tests.exercises.rounds import Round, students
+from tests.exercises.breaks import points
+from tests.exercises.rounds import Round, broken, students
 
 pytestmark = [
     pytest.mark.slow,
@@ -15,7 +16,7 @@ FULL = 100.0
 
 
 def test_three_hand_in_and_their_grades_come_out_so(round_of_grading: Round, path: Path) -> None:
-    """All right, every second exercise right, and the stub: cell by cell in the gradebook, and their sums in the export."""
+    """All right, every second one broken, and the stub: cell by cell in the gradebook, and their sums in the export."""
     name = path.parent.name
     worth = {
         cell.metadata.nbgrader.grade_id: cell.metadata.nbgrader.points
@@ -23,20 +24,30 @@ def test_three_hand_in_and_their_grades_come_out_so(round_of_grading: Round, pat
     }
     for student, right in students(path).items():
         wanted = {
-            (name, student, cell): (points if cell.removesuffix("-points") in right else 0.0, points)
-            for cell, points in worth.items()
+            (name, student, cell): (full if cell.removesuffix("-points") in right else 0.0, full)
+            for cell, full in worth.items()
         }
         got = {key: value for key, value in round_of_grading.points.items() if key[:2] == (name, student)}
         assert got == wanted
-        assert round_of_grading.totals[name, student] == (sum(points for points, _ in wanted.values()), FULL)
+        assert round_of_grading.totals[name, student] == (sum(got for got, _ in wanted.values()), FULL)
     every = [round_of_grading.totals[name, student][0] for student in ("all", "half", "blank")]
     assert every[0] == FULL > every[1] > every[2] == 0
 
 
+def test_the_cells_run_here_are_worth_what_they_are_in_a_kernel(round_of_grading: Round, path: Path) -> None:
+    """So `test_breaks` may do without kernels; and a test cell that was deleted stays away and is worth nothing."""
+    executed = notebooks.read(round_of_grading.course / "grading/autograded/half" / path.parent.name / path.name)
+    here = points(executed)
+    for (assignment, student, cell), (got, _) in round_of_grading.points.items():
+        if (assignment, student) == (path.parent.name, "half"):
+            assert got == here.get(cell, 0.0)
+            assert (cell in here) == (broken(path).get(cell.removesuffix("-points")) != "deleted test cell")
+
+
 def test_the_feedback_says_what_holds_and_what_is_missing(round_of_grading: Round, path: Path) -> None:
-    page = round_of_grading.course / "grading/feedback/half" / path.parent.name / f"{path.stem}.html"
-    text = page.read_text(encoding="utf-8")
-    assert "is not written yet" in text and "✓" in text
+    for student, words in {"half": "✓", "blank": "is not written yet"}.items():
+        page = round_of_grading.course / "grading/feedback" / student / path.parent.name / f"{path.stem}.html"
+        assert words in page.read_text(encoding="utf-8")
 
 
 def test_right_answers_run_without_an_error_or_a_warning(round_of_grading: Round, path: Path) -> None:

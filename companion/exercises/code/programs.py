@@ -6,7 +6,7 @@ Every input is put together from its parts, so the right answer is known before 
 import torch
 from torch import Generator
 
-from companion.exercises.answers import Answer, Wrong
+from companion.exercises.answers import Answer, Wrong, plain
 from companion.exercises.checking import Exercise, Property, same
 
 Row = list[int]
@@ -31,7 +31,7 @@ def _spm(special: dict[str, int], p: Row, m: Row, s: Row) -> Row:
 
 
 def _text(answer: Answer, row: Row, special: dict[str, int]) -> Row | str:
-    got = answer(row, special)
+    got = plain(answer(row, special))
     if isinstance(got, str):
         return got
     if not isinstance(got, (list, tuple)) or not all(isinstance(token, int) for token in got):
@@ -183,7 +183,7 @@ def _change(
     line += more
     old = "\n".join(first) + "\n"
     new = _written_anew(second, g) if anew else "\n".join(second) + "\n"
-    got = answer(old, new)
+    got = plain(answer(old, new))
     if not isinstance(got, (tuple, list)) or len(got) != 2:
         raise Wrong(f"got {str(got)[:60]}, wanted a kind and a line")
     mistakes = {
@@ -213,7 +213,7 @@ def _leaf(answer: Answer, g: Generator) -> str:
 
 
 def _writing(answer: Answer, g: Generator) -> str:
-    got = answer("\n".join(_program()) + "\n", _written_anew(_program(), g))
+    got = plain(answer("\n".join(_program()) + "\n", _written_anew(_program(), g)))
     if not isinstance(got, (tuple, list)) or tuple(got) != ("nothing", 0):
         raise Wrong(
             f"got {str(got)[:60]} for the same program in another hand", "the writing is compared, not the program"

@@ -110,14 +110,10 @@ def _targets(g: Generator) -> list[tuple[float, float]]:
 
 
 def _predicted(answer: Answer, m: float, s: float) -> tuple[float, ...]:
-    result = answer(m, s)
-    if not isinstance(result, (tuple, list)) or len(result) != 4:
-        raise Wrong(f"got {str(result)[:60]}, wanted four numbers")
-    if not all(isinstance(value, (int, float)) and math.isfinite(value) for value in result):
-        raise Wrong(f"got {str(result)[:60]}, wanted four plain, finite numbers", "a tensor: take its .item()")
+    result = answer.numbers(m, s, count=4)
     if result[1] <= 0 or result[3] <= 0:
         raise Wrong("got a standard deviation that is not positive")
-    return tuple(float(value) for value in result)
+    return result
 
 
 def _predict_form(answer: Answer, g: Generator) -> str:

@@ -69,7 +69,7 @@ def _elbo(answer: Answer, g: Generator, *, case: str) -> str:
 
 
 def _agree(a: Tensor, b: Tensor) -> bool:
-    return torch.allclose(a.detach(), b, atol=1e-4)
+    return torch.allclose(a.detach().double(), b.double(), atol=1e-4)
 
 
 def _weights(g: Generator, samples: int, n: int, level: float = 0.0) -> tuple[Tensor, Tensor]:

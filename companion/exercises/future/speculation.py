@@ -8,8 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
-from companion.exercises.answers import Answer, Wrong
-from companion.exercises.checking import Exercise, Property, compare, compare_numbers, depends_on, sizes
+from companion.exercises.answers import Answer, Wrong, plain
+from companion.exercises.checking import EXACT, Exercise, Property, compare, compare_numbers, depends_on, sizes
 
 
 def _case(g: Generator, ahead: int = 4) -> tuple[Tensor, Tensor, Tensor]:
@@ -25,8 +25,7 @@ def _verdict(answer: Answer, p: Tensor, q: Tensor, proposed: Tensor, coins: Tens
     if not isinstance(result, (tuple, list)) or len(result) != 2:
         raise Wrong(f"got {type(result).__name__}, wanted two things: how many are kept, and the law of the next token")
     kept, law = result
-    if isinstance(kept, Tensor) and kept.numel() == 1:
-        kept = int(kept)
+    kept = int(kept) if isinstance(kept, Tensor) and kept.numel() == 1 else plain(kept)
     if not isinstance(kept, int) or not 0 <= kept <= len(q):
         raise Wrong(f"got {str(kept)[:40]} kept, wanted a whole number from 0 to {len(q)}")
     if not isinstance(law, Tensor) or tuple(law.shape) != (p.shape[1],):
@@ -168,7 +167,7 @@ def _predicted(which: int) -> Callable[[Answer, Generator], str]:
             )[which]
             got = answer.numbers(new, ahead, count=4)[which]
             try:
-                compare_numbers(got, wanted, mistakes, rel=1e-9)
+                compare_numbers(got, wanted, mistakes, rel=EXACT)
             except Wrong as wrong:
                 raise Wrong(f"not what is counted for {new} tokens, {ahead} ahead", wrong.mistake) from wrong
         return "exactly"

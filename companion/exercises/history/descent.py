@@ -3,6 +3,7 @@
 Descent is judged by powers of the matrix of parents, an update's operations by PyTorch's own count.
 """
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -10,7 +11,7 @@ from torch import Generator, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from companion.exercises.answers import Answer, Wrong
-from companion.exercises.checking import Exercise, Property, compare_numbers, depends_on, same, sizes
+from companion.exercises.checking import EXACT, Exercise, Property, compare_numbers, depends_on, same, sizes
 
 
 def _history(g: Generator, count: int = 9, share: float = 0.35) -> dict[str, tuple[str, ...]]:
@@ -28,7 +29,7 @@ def _closure(table: dict[str, tuple[str, ...]], powers: int) -> dict[str, set[st
     parents = torch.tensor([[float(b in table[a]) for b in names] for a in names])
     reached, step = torch.zeros_like(parents), torch.eye(len(names))
     for _ in range(powers):
-        step = ((step @ parents) > 0).float()
+        step = ((step @ parents) > 0).to(parents)
         reached += step
     return {
         a: {b for b, r in zip(names, row.tolist(), strict=True) if r} for a, row in zip(names, reached, strict=True)
@@ -84,6 +85,7 @@ def _ladder(answer: Answer, g: Generator) -> str:
     return same(got - {"a30"}, set(table) - {"a30", "b30"}, {"parents only": {"a29", "b29"}})
 
 
+@functools.cache
 def _count(layers: tuple[int, ...], batch: int) -> tuple[int, int]:
     """What PyTorch counts in one pass forward and one backward through linear layers with ReLU between them."""
     parts: list[nn.Module] = []
@@ -131,7 +133,7 @@ def _cost(which: int) -> Callable[[Answer, Generator], str]:
                 },
             )[which]
             wanted = (forward, backward, budget // (forward + backward))[which]
-            compare_numbers(answer.numbers(layers, batch, budget, count=3)[which], wanted, mistakes, rel=1e-9)
+            compare_numbers(answer.numbers(layers, batch, budget, count=3)[which], wanted, mistakes, rel=EXACT)
         return "exactly"
 
     return test

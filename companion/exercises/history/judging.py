@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import Categorical
 
-from companion.exercises.answers import Answer, Wrong
+from companion.exercises.answers import Answer, Wrong, plain
 from companion.exercises.checking import Exercise, Property, compare, compare_numbers, sizes
 
 
@@ -100,7 +100,7 @@ def _variety(answer: Answer, g: Generator) -> str:
 
 def _one(answer: Answer, chances: Tensor, threshold: float) -> float:
     result = answer(chances, threshold)
-    if (isinstance(result, float) and math.isnan(result)) or (isinstance(result, Tensor) and result.isnan().any()):
+    if isinstance(number := plain(result), float) and math.isnan(number):
         raise Wrong("got NaN", "0 · log 0: a digit that never occurs")
     return Answer(lambda: result, answer.call).number()
 

@@ -11,8 +11,8 @@ from itertools import product
 import torch
 from torch import Generator, Tensor
 
-from companion.exercises.answers import Answer, Wrong
-from companion.exercises.checking import Exercise, Property, compare, compare_numbers, depends_on, same, sizes
+from companion.exercises.answers import Answer, Wrong, plain
+from companion.exercises.checking import EXACT, Exercise, Property, compare, compare_numbers, depends_on, same, sizes
 
 _Step = Callable[[tuple[int, ...]], Tensor]
 
@@ -130,7 +130,7 @@ def _cache(which: int) -> Callable[[Answer, Generator], str]:
             )[which]
             got = answer.numbers(*run, count=3)[which]
             try:
-                compare_numbers(got, wanted[which], mistakes, rel=1e-9)
+                compare_numbers(got, wanted[which], mistakes, rel=EXACT)
             except Wrong as wrong:
                 raise Wrong(f"not what is counted for prompt {prompt}, new {new}", wrong.mistake) from wrong
         return "exactly"
@@ -171,9 +171,7 @@ class _Tree:
 
 
 def _found(answer: Answer, step: _Step, width: int, length: int) -> tuple[int, ...]:
-    result = answer(step, width, length)
-    if isinstance(result, Tensor):
-        result = result.tolist()
+    result = plain(answer(step, width, length))
     if not isinstance(result, (tuple, list)) or not all(isinstance(token, int) for token in result):
         raise Wrong(f"got {str(result)[:60]}, wanted the {length} tokens of the best sequence")
     if len(result) != length:
