@@ -59,7 +59,7 @@ def default_float64() -> Iterator[None]:
 
 @contextlib.contextmanager
 def logging_set_up() -> Iterator[None]:
-    """As a notebook would: everything to stderr, warnings too. No fixture: only inside the test is stderr what `capsys` reads."""
+    """As a notebook would: everything to stderr, warnings too. No fixture: only in the test is stderr what `capsys` reads."""
     before = logging.root.level
     handler = logging.StreamHandler(sys.stderr)
     logging.root.addHandler(handler)
