@@ -20,8 +20,6 @@ from companion.console import write_anything
 from companion.exercises.answers import Answer, GaveUp, Wrong, contained
 from companion.validate import check_choice, check_count
 
-EXACT = 1e-7  # how far apart, as a share, equal whole numbers may be: an answer may have been rounded to float32
-
 
 @dataclass(frozen=True)
 class Property:

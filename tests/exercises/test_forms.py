@@ -1,5 +1,6 @@
 """A right answer is right in whatever type its numbers come, and whatever else it or its notebook does to the process."""
 
+import contextlib
 import logging
 import sys
 import warnings
@@ -56,18 +57,20 @@ def default_float64() -> Iterator[None]:
     torch.set_default_dtype(before)
 
 
-@pytest.fixture
-def logging_set_up(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
-    """As a notebook would: everything to stderr, which `capsys` is by now, warnings too."""
+@contextlib.contextmanager
+def logging_set_up() -> Iterator[None]:
+    """As a notebook would: everything to stderr, warnings too. No fixture: only in the test is stderr what `capsys` reads."""
     before = logging.root.level
     handler = logging.StreamHandler(sys.stderr)
     logging.root.addHandler(handler)
     logging.root.setLevel(logging.DEBUG)
     logging.captureWarnings(True)
-    yield
-    logging.captureWarnings(False)
-    logging.root.setLevel(before)
-    logging.root.removeHandler(handler)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        logging.root.setLevel(before)
+        logging.root.removeHandler(handler)
 
 
 def right(path: Path, exercise: Exercise) -> Callable[..., Any]:
@@ -103,7 +106,6 @@ def test_a_right_answer_is_right_under_another_default_type(path: Path, exercise
     assert torch.get_default_dtype() == torch.float64
 
 
-@pytest.mark.usefixtures("logging_set_up")
 @pytest.mark.parametrize(("path", "exercise"), CASES, ids=IDS)
 def test_a_right_answer_may_print_warn_and_log(
     path: Path, exercise: Exercise, capsys: pytest.CaptureFixture[str]
@@ -118,13 +120,13 @@ def test_a_right_answer_may_print_warn_and_log(
         print("also here", file=sys.stderr)
         return answer(*inputs)
 
-    capsys.readouterr()  # what imports of the notebook have logged
-    assert grade(exercise.id, chatty, seed=5) == exercise.points
-    said = capsys.readouterr()
-    assert "half way" in said.out
-    assert said.err == ""
-    logging.getLogger("mine").info("heard")
-    assert "heard" in capsys.readouterr().err
+    with logging_set_up():
+        assert grade(exercise.id, chatty, seed=5) == exercise.points
+        said = capsys.readouterr()
+        assert "half way" in said.out
+        assert said.err == ""
+        logging.getLogger("mine").info("heard")
+        assert capsys.readouterr().err == "heard\n"
 
 
 def test_a_default_type_that_an_answer_sets_does_not_stay() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from companion.exercises.answers import Answer, Wrong, plain
-from companion.exercises.checking import EXACT, Exercise, Property, compare, compare_numbers, depends_on, sizes
+from companion.exercises.checking import Exercise, Property, compare, compare_numbers, depends_on, sizes
 
 
 def _case(g: Generator, ahead: int = 4) -> tuple[Tensor, Tensor, Tensor]:
@@ -167,7 +167,7 @@ def _predicted(which: int) -> Callable[[Answer, Generator], str]:
             )[which]
             got = answer.numbers(new, ahead, count=4)[which]
             try:
-                compare_numbers(got, wanted, mistakes, rel=EXACT)
+                compare_numbers(got, wanted, mistakes, rel=1e-9)
             except Wrong as wrong:
                 raise Wrong(f"not what is counted for {new} tokens, {ahead} ahead", wrong.mistake) from wrong
         return "exactly"

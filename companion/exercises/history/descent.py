@@ -11,7 +11,7 @@ from torch import Generator, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from companion.exercises.answers import Answer, Wrong
-from companion.exercises.checking import EXACT, Exercise, Property, compare_numbers, depends_on, same, sizes
+from companion.exercises.checking import Exercise, Property, compare_numbers, depends_on, same, sizes
 
 
 def _history(g: Generator, count: int = 9, share: float = 0.35) -> dict[str, tuple[str, ...]]:
@@ -133,7 +133,7 @@ def _cost(which: int) -> Callable[[Answer, Generator], str]:
                 },
             )[which]
             wanted = (forward, backward, budget // (forward + backward))[which]
-            compare_numbers(answer.numbers(layers, batch, budget, count=3)[which], wanted, mistakes, rel=EXACT)
+            compare_numbers(answer.numbers(layers, batch, budget, count=3)[which], wanted, mistakes, rel=1e-9)
         return "exactly"
 
     return test

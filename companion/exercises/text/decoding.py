@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from companion.exercises.answers import Answer, Wrong, plain
-from companion.exercises.checking import EXACT, Exercise, Property, compare, compare_numbers, depends_on, same, sizes
+from companion.exercises.checking import Exercise, Property, compare, compare_numbers, depends_on, same, sizes
 
 _Step = Callable[[tuple[int, ...]], Tensor]
 
@@ -130,7 +130,7 @@ def _cache(which: int) -> Callable[[Answer, Generator], str]:
             )[which]
             got = answer.numbers(*run, count=3)[which]
             try:
-                compare_numbers(got, wanted[which], mistakes, rel=EXACT)
+                compare_numbers(got, wanted[which], mistakes, rel=1e-9)
             except Wrong as wrong:
                 raise Wrong(f"not what is counted for prompt {prompt}, new {new}", wrong.mistake) from wrong
         return "exactly"

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from companion.exercises.answers import Answer, Wrong
-from companion.exercises.checking import EXACT, Exercise, Property, compare_numbers, depends_on
+from companion.exercises.checking import Exercise, Property, compare_numbers, depends_on
 from companion.nn.patches import grid_of, grid_positions
 
 _Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # predicted, z, x, real, known
@@ -119,7 +119,7 @@ def _count(which: int) -> Callable[[Answer, Generator], str]:
                 },
             )[which]
             wanted = (n, looks, looks_long / looks)[which]
-            compare_numbers(answer.numbers(*run, count=3)[which], wanted, mistakes, rel=EXACT)
+            compare_numbers(answer.numbers(*run, count=3)[which], wanted, mistakes, rel=1e-9)
         return "as it was counted"
 
     return test
