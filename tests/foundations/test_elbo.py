@@ -179,6 +179,11 @@ class TestUnits:
         torch.testing.assert_close(free_bits_loss(parts, 0.0), -parts.value.mean())
         assert float(free_bits_loss(parts, 1.0)) == pytest.approx(4 + 1.0 + 1.5)
 
+    def test_free_bits_bound_the_mean_of_a_batch_and_not_each_example(self):
+        """A latent that says nothing of one image and much of another is used: its mean counts as it is."""
+        parts = ELBO(torch.zeros(2), torch.tensor([[0.0, 0.0], [4.0, 0.5]]))
+        assert float(free_bits_loss(parts, 1.0)) == pytest.approx(2.0 + 1.0)
+
     def test_latent_use_tells_used_from_unused(self):
         model = mlp_vae(2, 2, GaussianLikelihood(), ())
         with torch.no_grad():

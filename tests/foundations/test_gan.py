@@ -143,6 +143,19 @@ def test_r1_is_the_squared_slope_at_real_points():
     assert torch.allclose(penalised - plain, 0.6 / 2 * squared, atol=1e-5)
 
 
+def test_r1_asks_the_real_points_alone():
+    """For the score ‖x‖² / 2 the slope at x is x itself, so the penalty is γ/2 E ‖x‖² of the real points (eq-r1)."""
+    real, fake = torch.randn(5, 2, 3), 9 + torch.randn(5, 2, 3)
+
+    class Bowl(nn.Module):
+        def forward(self, x):
+            return x.flatten(1).square().sum(1, keepdim=True) / 2
+
+    plain, penalised = (StandardCritic(g)(Bowl(), real, fake, torch.Generator()) for g in (0.0, 0.6))
+    wanted = 0.6 / 2 * real.flatten(1).square().sum(1).mean()
+    torch.testing.assert_close(penalised - plain, wanted, rtol=0, atol=1e-3)
+
+
 def test_a_trained_discriminator_finds_the_density_ratio():
     """Against always guessing 1/2: a logit of x² features reaches log p - log q of two Gaussians."""
     generator = torch.Generator().manual_seed(0)

@@ -4,10 +4,12 @@ Every program here is run for real. The attempts go through Python and, where Py
 the C library as well, since a model may write `ctypes` too.
 """
 
+import ast
 import json
 import math
 import os
 import platform
+import re
 import signal
 import socket
 import struct
@@ -139,6 +141,23 @@ def test_system_calls_by_number_are_refused(box) -> None:
     """
     outcome = run(box, program)
     assert outcome.passed, outcome
+
+
+@pytest.mark.parametrize(
+    ("column", "header"),
+    [(0, "x86_64-linux-gnu/asm/unistd_64.h"), (1, "asm-generic/unistd.h")],
+    ids=["x86_64", "aarch64"],
+)
+def test_the_system_calls_that_stay_have_the_kernels_numbers(column: int, header: str) -> None:
+    """A wrong number would open the door of another call. Both machines' headers come with Debian's linux-libc-dev."""
+    file = Path("/usr/include", header)
+    if not file.is_file():
+        pytest.skip(f"{file} is not installed")
+    numbers = {name: int(number) for name, number in re.findall(r"#define __NR(?:3264)?_(\w+) (\d+)", file.read_text())}
+    cell = ast.parse(Path(sandbox_module.__file__).with_name("cell.py").read_text())
+    assigned = {ast.unparse(node.targets[0]): node.value for node in cell.body if isinstance(node, ast.Assign)}
+    allowed = {name: pair[column] for name, pair in ast.literal_eval(assigned["_ALLOWED"]).items()}
+    assert allowed == {name: numbers.get(name) for name in allowed}
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the other doors into the kernel are x86-64's")

@@ -18,7 +18,15 @@ def write(mark: Watermark, n: int, logits: torch.Tensor, seed: int = 1) -> torch
 
 
 class TestParity:
-    @pytest.mark.parametrize(("vocab", "ratio", "key"), [(23, 0.3, 15_485_863), (101, 0.5, 7), (1024, 0.25, 12_345)])
+    @pytest.mark.parametrize(
+        ("vocab", "ratio", "key"),
+        [
+            (23, 0.3, 15_485_863),
+            (101, 0.5, 7),
+            (1024, 0.25, 12_345),
+            (23, 0.3, 2**63 + 9),
+        ],  # the last: seeds wrap around
+    )
     def test_logits_equal_transformers(self, vocab, ratio, key):
         from transformers import WatermarkLogitsProcessor
 

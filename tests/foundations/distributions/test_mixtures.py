@@ -173,6 +173,13 @@ def test_first_centres_are_drawn_by_the_square_of_the_distance():
         assert abs(seen.count(groups) / n - wanted) < 4 * math.sqrt(wanted * (1 - wanted) / n)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_no_point_becomes_a_centre_twice(seed):
+    """Its distance from the nearest centre is then 0: with as many centres as points each is a group of its own."""
+    x = torch.randn(6, 2, generator=torch.Generator().manual_seed(7))
+    assert len(k_means(x, 6, torch.Generator().manual_seed(seed), steps=0).unique()) == 6
+
+
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 

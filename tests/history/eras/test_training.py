@@ -17,6 +17,7 @@ from companion.history.eras.training import (
     train_vae,
 )
 from companion.metrics.flops import count_flops
+from companion.nn.timestep import timestep_embedding
 from tests.conftest import rejects
 
 TRAINERS = {"VAE": train_vae, "GAN": train_gan_era, "GPT": train_gpt, "Diffusion": train_diffusion}
@@ -60,6 +61,15 @@ def test_sizes_of_the_networks(images):
     assert sizes["VAE"] == dense(196, 300, 300, 2 * 8) + dense(8, 300, 300, 196)
     assert sizes["GAN"] == dense(32, 256, 256, 196) + 2 * 2 * 256  # two batch normalisations
     assert sizes["Diffusion"] == dense(196 + 64, 384) + 3 * dense(384 + 64, 384) + dense(384, 196)
+
+
+def test_the_denoiser_reads_its_steps_as_parts_of_a_thousand(images):
+    """The sines were made for a thousand steps; a schedule of a hundred uses their whole range."""
+    net, seen, t = eras.BitNet(), [], torch.tensor([0, 7, 99])
+    net.first.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
+    net(images[:3], t)
+    wanted = timestep_embedding(1000 * t / eras.SCHEDULE.steps, net.embedding)
+    torch.testing.assert_close(seen[0], torch.cat([images[:3].flatten(1), wanted], 1))
 
 
 @pytest.mark.parametrize("name", TRAINERS)

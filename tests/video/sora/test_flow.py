@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from companion.diffusion.times import Uniform
 from companion.nn.patches import patchify
 from companion.video.sora.captions import NOTHING, encode_captions
 from companion.video.sora.flow import FilmLoss, draw_known, make_latents, pack
@@ -28,7 +29,7 @@ class Oracle(Sora):
         self.tokens, self.calls = patchify(film, (1, 1, 1)), []
 
     def forward(self, patches, positions, t, captions, real=None, known=None):
-        self.calls.append((patches, captions, known))
+        self.calls.append((patches, captions, known, t))
         return (self.tokens - patches) / (1 - t)[:, None, None]
 
 
@@ -78,7 +79,7 @@ class TestLoss:
         batch = pack([film.expand(40, -1, -1, -1, -1)], [["a one moves up"] * 40])
         oracle = Oracle(film)
         FilmLoss(given=1)(oracle, batch, torch.Generator().manual_seed(0))
-        patches, _, known = oracle.calls[0]
+        patches, _, known, _ = oracle.calls[0]
         clean = (patches == batch[0]).all(-1)
         assert torch.equal(clean, known) and known.any(1).all() and not known.all(1).any()
 
@@ -89,6 +90,20 @@ class TestLoss:
         FilmLoss(drop=0.1)(oracle, batch, torch.Generator().manual_seed(0))
         dropped = (oracle.calls[0][1] == NOTHING).all(1).float().mean()
         assert 0.075 < dropped < 0.125
+
+    def test_times_follow_the_law_which_is_logit_normal_towards_the_noise(self):
+        film = torch.randn(1, 2, 1, 2, 3)
+        batch = pack([film.expand(2000, -1, -1, -1, -1)], [["a one moves up"] * 2000])
+
+        def drawn(loss):
+            oracle = Oracle(film)
+            loss(oracle, batch, torch.Generator().manual_seed(0))
+            return oracle.calls[0][3]
+
+        logits = drawn(FilmLoss()).logit()
+        assert abs(float(logits.mean()) + 0.8) < 4 / 2000**0.5 and abs(float(logits.std()) - 1) < 4 / 4000**0.5
+        late = drawn(FilmLoss(times=Uniform(0.7, 0.9)))
+        assert 0.7 <= float(late.min()) < 0.71 and 0.89 < float(late.max()) <= 0.9
 
 
 def test_known_frames_are_the_first_or_the_last():
