@@ -9,8 +9,8 @@ Rosca, Figurnov & Mnih, arXiv:1906.10652 (both, compared). Taught in the lesson 
 - ``eq-gradient-variance``: for f(z) = ``|z - mu|^2 / 2`` in d dimensions the variance of one component of one draw is
   sigma^2 by reparameterisation; by the score function it is sigma^2 (d + 2)(d + 4) / 4 with b = 0, and at its least
   sigma^2 (d + 2) / 2, with b = sigma^2 (d + 2) / 2. `quadratic_variances`.
-- the best constant: setting the derivative of the variance in b to zero gives ``b = E[f |z - mu|^2] / E[|z - mu|^2]``, a mean of
-  f in which far draws count more; it lies above E[f] = sigma^2 d / 2. `QuadraticVariances.best_baseline`.
+- the best constant: setting the derivative of the variance in b to zero gives ``b = E[f |z - mu|^2] / E[|z - mu|^2]``, a
+  mean of f in which far draws count more; it lies above E[f] = sigma^2 d / 2. `QuadraticVariances.best_baseline`.
 """
 
 from collections.abc import Callable
