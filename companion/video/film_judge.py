@@ -83,7 +83,7 @@ def judge_films(films: Float[Tensor, "n 1 frames height width"]) -> Verdict:
     n, frames = path.shape[:2]
     views = digit_crops(films, path).reshape(n * frames, 1, 28, 28)
     opinions = opinion(views).reshape(n, frames, 10).mean(1)
-    row, column = slopes(path[:, : max(2, frames // 2 + 1)]).unbind(-1)
+    row, column = slopes(path[:, : frames // 2 + 1]).unbind(-1)
     across = torch.where(column < 0, 0, 1)
     along = torch.where(row < 0, 2, 3)
     return Verdict(opinions, opinions.argmax(1), torch.where(column.abs() > row.abs(), across, along), path)
