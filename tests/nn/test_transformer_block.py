@@ -39,7 +39,7 @@ def test_the_formula_as_printed(causal: bool) -> None:
 def test_a_causal_block_alone_does_not_see_the_future(causal: bool) -> None:
     one, changed = block(causal=causal), X.clone()
     changed[:, 4] = torch.randn(2, 12)  # not only shifted: layer norm would not see that
-    assert torch.allclose(one(changed)[:, :4], one(X)[:, :4]) == causal
+    assert torch.allclose(one(changed)[:, :4], one(X)[:, :4], atol=1e-6) == causal
 
 
 def test_caches_change_nothing_and_positions_can_be_given() -> None:
@@ -56,7 +56,8 @@ def test_caches_change_nothing_and_positions_can_be_given() -> None:
         torch.testing.assert_close(torch.cat([m for _, m in parts], 2), maps, rtol=0, atol=1e-6)
         assert caches[1].length == 5 and (maps[0, ..., 3:] == 0).all()
         other = two(X, C, positions=torch.tensor([[0, 1, 2, 3, 5, 6, 7]]), context_mask=real)
-    assert torch.allclose(other[:, :4], want[:, :4]) and not torch.allclose(other[:, 4:], want[:, 4:])
+    torch.testing.assert_close(other[:, :4], want[:, :4], rtol=0, atol=1e-6)
+    assert not torch.allclose(other[:, 4:], want[:, 4:], atol=1e-3)
 
 
 def test_dropout_is_on_what_each_part_adds_and_in_training_alone() -> None:
