@@ -45,6 +45,23 @@ def exhaustive(model: GPT, prompt: Tensor, new: int, alpha: float, stop: int | N
     return sorted(found, reverse=True)
 
 
+class Chain(nn.Module):
+    """The next token's probabilities are a row that the last token chooses."""
+
+    config = ConditionedConfig(vocab_size=4, context=8)
+
+    def __init__(self, rows: dict[int, Tensor]) -> None:
+        super().__init__()
+        self.rows = rows
+
+    def new_state(self, batch: int) -> TokenState:
+        return TokenState(torch.zeros(batch, 0, dtype=torch.int64))
+
+    def forward(self, ids: Tensor, state: TokenState) -> Tensor:
+        state.append(ids)
+        return torch.stack([torch.stack([self.rows[i] for i in row]) for row in ids.tolist()]).log()
+
+
 class TestTruth:
     @pytest.mark.parametrize("alpha", [0.0, 0.7, 1.0, 2.0])
     @pytest.mark.parametrize("stop", [None, STOP])
@@ -64,20 +81,18 @@ class TestTruth:
         table = torch.tensor([[0.6, 0.4, 0, 0], [0.3, 0.25, 0.25, 0.2], [0.0, 0.0, 0.9, 0.1], [0.25] * 4])
         after = {3: 0, 0: 1, 1: 2, 2: 3}
 
-        class Chain(nn.Module):
-            config = ConditionedConfig(vocab_size=4, context=8)
-
-            def new_state(self, batch: int) -> TokenState:
-                return TokenState(torch.zeros(batch, 0, dtype=torch.int64))
-
-            def forward(self, ids: Tensor, state: TokenState) -> Tensor:
-                state.append(ids)
-                return table[torch.tensor([[after[i] for i in row] for row in ids.tolist()])].log()
-
-        chain = Chain()
+        chain = Chain({last: table[row] for last, row in after.items()})
         assert beam_search(chain, torch.tensor([[3]]), 2, beams=1)[0].ids.tolist() == [3, 0, 0]
         best = beam_search(chain, torch.tensor([[3]]), 2, beams=2)[0]
         assert best.ids.tolist() == [3, 1, 2] and best.log_prob == pytest.approx(math.log(0.4 * 0.9), abs=1e-5)
+
+    def test_the_search_goes_on_while_the_second_best_can_be_beaten(self):
+        """Two ends are found after two tokens, at .6 and .09; the third, .3 · .6 · .9, is better than the second."""
+        rows = {3: [0.3, 0.6, 0.05, 0.05], 0: [0.05, 0.3, 0.6, 0.05], 2: [0.04, 0.9, 0.03, 0.03], 1: [0.25] * 4}
+        chain = Chain({last: torch.tensor(row) for last, row in rows.items()})
+        first, second = beam_search(chain, torch.tensor([[3]]), 4, beams=2, length_penalty=0.0, stop_token=1)
+        assert first.ids.tolist() == [3, 1] and second.ids.tolist() == [3, 0, 2, 1]
+        assert second.log_prob == pytest.approx(math.log(0.3 * 0.6 * 0.9), abs=1e-5)
 
     def test_scores_are_the_models(self, model):
         prompt = torch.tensor([[2, 0]])

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from companion.metrics.intervals import percentile_interval
+from companion.scaling.laws import fit
 from companion.scaling.laws.fit import (
     BESIROGLU,
     HOFFMANN,
@@ -51,6 +52,18 @@ class TestTruth:
         for name in ("E", "alpha", "beta"):
             found = percentile_interval([getattr(law, name) for law in laws], level=0.99)
             assert found.low - 0.02 < getattr(PLANTED, name) < found.high + 0.02, name
+
+    def test_a_draw_with_two_sizes_or_two_lengths_left_is_drawn_again(self, monkeypatch) -> None:
+        """Three values of each, one of them rare: a good part of the draws have lost it."""
+        rare = torch.tensor([0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 2])
+        others = torch.tensor([0, 1, 2] * 4)
+        sizes, lengths = torch.tensor([1e3, 1e4, 1e5]).double(), torch.tensor([1e5, 1e6, 1e7]).double()
+        drawn, best_of = [], fit._best_of
+        monkeypatch.setattr(fit, "_best_of", lambda points, *args: drawn.append(points) or best_of(points, *args))
+        for n, d in ((sizes[rare], lengths[others]), (sizes[others], lengths[rare])):
+            bootstrap_laws(n, d, PLANTED.loss(n, d), resamples=6, generator=torch.Generator().manual_seed(0), starts=1)
+        assert len(drawn) >= 12
+        assert all(points[axis].unique().numel() == 3 for points in drawn for axis in (0, 1))
 
     def test_more_noise_means_wider_intervals(self) -> None:
         width = []
