@@ -7,6 +7,7 @@ trains it again (`companion.models`).
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -80,13 +81,24 @@ def load_weights(name: str, model: Model) -> Model:
     about, file = card(name), _FOLDER / f"{name}.safetensors"
     if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != about.sha256:
         raise CorruptWeights(f"{file.name}: missing or changed; train it again with: python -m companion train {name}")
-    stored = load_file(file)
-    own = _distinct(model)
+    return fill(model, load_file(file), f"the weights {name!r}")
+
+
+def fill(model: Model, stored: Mapping[str, torch.Tensor], what: str) -> Model:
+    """Copy weights into a model of the same names and sizes, in its own precision; it comes back in evaluation mode.
+
+    Args:
+        model: left as it is on an error.
+        stored: the tensors by name, each shared one once.
+        what: whose they are, for the error.
+
+    Raises:
+        ValueError: a model of other names or sizes.
+    """
+    own = distinct(model)
     wrong = sorted(stored.keys() ^ own.keys()) or [k for k in own if own[k].shape != stored[k].shape]
     if wrong:
-        raise ValueError(
-            f"model: got one that differs from the weights {name!r} in {wrong[:4]}, wanted the recipe's model"
-        )
+        raise ValueError(f"model: got one that differs from {what} in {wrong[:4]}, wanted the recipe's model")
     with torch.no_grad():
         for key, tensor in own.items():
             tensor.copy_(stored[key])
@@ -104,7 +116,7 @@ def save_weights(
     """
     tensors = {
         key: tensor.detach().to("cpu", torch.float16 if tensor.is_floating_point() else tensor.dtype).contiguous()
-        for key, tensor in _distinct(model).items()
+        for key, tensor in distinct(model).items()
     }
     lost = [key for key, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
     if lost:
@@ -129,13 +141,13 @@ def save_weights(
 def round_to_16_bits(model: Model) -> Model:
     """Give a model the precision that its weights will have when shipped, in place."""
     with torch.no_grad():
-        for tensor in _distinct(model).values():
+        for tensor in distinct(model).values():
             if tensor.is_floating_point():
                 tensor.copy_(tensor.half())
     return model
 
 
-def _distinct(model: nn.Module) -> dict[str, torch.Tensor]:
+def distinct(model: nn.Module) -> dict[str, torch.Tensor]:
     """The model's parameters and stored buffers, those that are one and the same tensor once."""
     seen: dict[int, str] = {}
     for key, tensor in model.state_dict(keep_vars=True).items():

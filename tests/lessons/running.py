@@ -89,6 +89,7 @@ def kernel_environment(device: str | None = None) -> dict[str, str]:
         | {
             "PYTHONPATH": os.pathsep.join(filter(None, [*paths, os.environ.get("PYTHONPATH", "")])),
             "TQDM_DISABLE": "1",
+            "COMPANION_KEEP": "",  # what a reader has kept must not show in a stored page, nor a run overwrite it
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
             "JUPYTER_PLATFORM_DIRS": "1",
         }
