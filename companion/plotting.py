@@ -5,15 +5,17 @@ Figures are at most 6 inches wide with 11-point text, so that they can still be 
 
 import textwrap
 from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from companion.validate import check_count, check_float, check_number, check_shapes
+from companion.validate import Count, Finite, Positive, Range, checked
 
 # Okabe & Ito's palette (jfly.uni-koeln.de/color), black and the darker hues first.
 BLUE, ORANGE, GREEN, PINK, SKY, RED, YELLOW, BLACK = (
@@ -51,7 +53,10 @@ def use_style() -> None:
     )
 
 
-def image_grid(images: Tensor, columns: int = 10, *, gap: int = 2) -> np.ndarray:
+@checked
+def image_grid(
+    images: Finite[Tensor, "n channels height width"], columns: Count = 10, *, gap: Annotated[int, Range(0)] = 2
+) -> np.ndarray:
     """Lay images in [-1, 1] out as one picture.
 
     Args:
@@ -65,21 +70,17 @@ def image_grid(images: Tensor, columns: int = 10, *, gap: int = 2) -> np.ndarray
     Raises:
         ValueError: another shape, no image, whole numbers instead of [-1, 1], or NaN.
     """
-    check_count("columns", columns)
-    check_count("gap", gap, low=0)
-    sizes = check_shapes(images=(images, "n channels height width"))
-    check_float(images=images)
-    if sizes["channels"] not in (1, 3):
-        raise ValueError(f"images: got {sizes['channels']} channels, wanted 1 (grey) or 3 (colour)")
-    n, height, width = sizes["n"], sizes["height"], sizes["width"]
+    n, channels, height, width = images.shape
+    if channels not in (1, 3):
+        raise ValueError(f"images: got {channels} channels, wanted 1 (grey) or 3 (colour)")
     columns = min(columns, n)
     rows = -(-n // columns)
-    sheet = np.ones((rows * (height + gap) - gap, columns * (width + gap) - gap, sizes["channels"]))
+    sheet = np.ones((rows * (height + gap) - gap, columns * (width + gap) - gap, channels))
     pixels = ((images.detach().float().cpu() + 1) / 2).clamp(0, 1).permute(0, 2, 3, 1).numpy()
     for i, picture in enumerate(pixels):
         top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
         sheet[top : top + height, left : left + width] = picture
-    return sheet[..., 0] if sizes["channels"] == 1 else sheet
+    return sheet[..., 0] if channels == 1 else sheet
 
 
 def show_images(images: Tensor, columns: int = 10, *, title: str = "", ax: Axes | None = None) -> None:
@@ -97,13 +98,14 @@ def show_images(images: Tensor, columns: int = 10, *, title: str = "", ax: Axes 
         plt.show()
 
 
-def show_films(films: Tensor, names: Sequence[str]) -> None:
+@checked
+def show_films(films: Float[Tensor, "n channels frames height width"], names: Sequence[str]) -> None:
     """Draw films in [-1, 1], shape (n, channels, frames, height, width): one in each row, with its name before it.
 
     Raises:
         ValueError: another shape, or not one name for each film.
     """
-    n, _, frames, height, _ = check_shapes(films=(films, "n channels frames height width")).values()
+    n, _, frames, height, _ = films.shape
     if len(names) != n:
         raise ValueError(f"names: got {len(names)}, wanted one for each of {n} films")
     gap = 2
@@ -119,9 +121,11 @@ def show_films(films: Tensor, names: Sequence[str]) -> None:
     plt.show()
 
 
-def scatter(points: Tensor, *, ax: Axes, color: str = BLUE, title: str = "", limit: float | None = None) -> None:
+@checked
+def scatter(
+    points: Float[Tensor, "n 2"], *, ax: Axes, color: str = BLUE, title: str = "", limit: Positive | None = None
+) -> None:
     """Draw 2-D points, shape (n, 2), on square axes from -limit to limit (from the data if not given)."""
-    check_shapes(points=(points, "n 2"))
     x, y = points.detach().cpu().numpy().T
     ax.scatter(x, y, s=4, alpha=0.5, color=color, linewidths=0, rasterized=True)
     ax.set_aspect("equal")
@@ -132,12 +136,16 @@ def scatter(points: Tensor, *, ax: Axes, color: str = BLUE, title: str = "", lim
     ax.spines[:].set_visible(False)
 
 
+@checked
 def density(
-    log_prob: Callable[[Tensor], Tensor], *, ax: Axes, limit: float, points: int = 100, title: str = ""
+    log_prob: Callable[[Tensor], Tensor],
+    *,
+    ax: Axes,
+    limit: Positive,
+    points: Annotated[int, Range(2)] = 100,
+    title: str = "",
 ) -> None:
     """Draw exp(log_prob) over the square from -limit to limit; ``log_prob`` maps (n, 2) to (n)."""
-    check_number("limit", limit, low=0, open_low=True)
-    check_count("points", points, low=2)
     axis = torch.linspace(-limit, limit, points)
     grid = torch.cartesian_prod(axis, axis)
     with torch.no_grad():
@@ -152,10 +160,9 @@ def density(
     ax.spines[:].set_visible(False)
 
 
-def panels(count: int, columns: int = 2, *, height: float = 2.7) -> tuple[Figure, Sequence[Axes]]:
+@checked
+def panels(count: Count, columns: Count = 2, *, height: Positive = 2.7) -> tuple[Figure, Sequence[Axes]]:
     """A figure of ``count`` axes in rows of ``columns``, 5.6 inches wide, and its axes as a flat list."""
-    check_count("count", count)
-    check_count("columns", columns)
     rows = -(-count // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(5.6, height * rows), squeeze=False)
     flat = list(axes.flat)
