@@ -1,7 +1,8 @@
 """The package's commands.
 
 ``python -m companion train NAME`` trains weights that ship with the course. ``python -m companion lesson FILE`` runs a lesson
-without Jupyter, on several processes under ``torchrun --nproc-per-node N -m companion lesson FILE``.
+without Jupyter, on several processes under ``torchrun --nproc-per-node N -m companion lesson FILE``. ``python -m companion
+progress`` lists the lessons' try cells and which of them you have solved.
 """
 
 import argparse
@@ -11,6 +12,7 @@ from pathlib import Path
 import torch
 
 from companion.console import write_anything
+from companion.exercises.tries import progress
 from companion.lesson import BUDGETS, run_as_program
 from companion.models import all_recipes, make_weights
 
@@ -29,8 +31,15 @@ def main() -> None:
     lesson.add_argument("file", type=Path, help="such as book/3_06_image/ddpm.ipynb")
     lesson.add_argument("--budget", choices=BUDGETS, default="workstation")
     lesson.add_argument("--seed", type=int, default=0)
+    commands.add_parser("progress", help="which try cells of the lessons you have solved")
     asked = parser.parse_args()
     write_anything()
+    if asked.command == "progress":
+        done = progress()
+        for id, holds in done.items():
+            print({True: "✓ right", False: "✗ tried", None: "– not tried"}[holds], id, sep="\t")
+        print(f"{sum(map(bool, done.values()))} of {len(done)} solved")
+        return
     if asked.command == "lesson":
         os.environ.setdefault("MPLBACKEND", "Agg")
         run_as_program(asked.file, seed=asked.seed, budget=asked.budget)

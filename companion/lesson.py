@@ -160,9 +160,9 @@ def claim(id: str, text: str, holds: bool | np.bool_ | torch.Tensor, *, exact: b
             raise ValueError(f"claim {id}: got {type(holds).__name__}, wanted one truth value; use .all() or .any()")
         holds = bool(holds)
     if _current.budget == "smoke" and not exact:
-        display(_Box("claim unjudged", f"– Claim {id}", f"{text} (Not judged at this budget.)"))
+        display(Box("claim unjudged", f"– Claim {id}", f"{text} (Not judged at this budget.)"))
     elif holds:
-        display(_Box("claim holds", f"✓ Claim {id}", text))
+        display(Box("claim holds", f"✓ Claim {id}", text))
     else:
         raise ClaimFailed(f"claim {id} does not hold in this run: {text}")
 
@@ -204,7 +204,7 @@ def _as_written(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Box:
+class Box:
     """A framed line of the page; its look is in the book's style sheet, its text alone reads well in a terminal."""
 
     kind: str
@@ -221,12 +221,12 @@ class _Box:
         )
 
 
-def cost_box(row: dict | None, budget: str, seed: int) -> _Box:
+def cost_box(row: dict | None, budget: str, seed: int) -> Box:
     """The box at a lesson's top: what `make lessons` measured (seconds, megabytes), and what this run is."""
     head = "Not measured yet"
     if row is not None:
         head = f"{row['seconds']:.0f} s and {row['memory_mb'] / 1000:.1f} GB on one core"
-    return _Box("measured", head, f"This run: budget “{budget}”, seed {seed}.")
+    return Box("measured", head, f"This run: budget “{budget}”, seed {seed}.")
 
 
 def _measured(name: str) -> dict | None:

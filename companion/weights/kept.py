@@ -16,7 +16,15 @@ from torch import nn
 
 from companion.weights import CorruptWeights, Model, distinct, fill
 
-__all__ = ["keep", "kept"]
+__all__ = ["keep", "kept", "readers_folder"]
+
+
+def readers_folder() -> Path:
+    """Where what belongs to the reader is kept; it need not exist yet."""
+    folder = os.environ.get("COMPANION_KEEP")
+    if folder is None:
+        folder = platformdirs.user_data_path("generative-ai-companion", appauthor=False)
+    return Path(folder or _for_this_process().name)
 
 
 def keep(name: str, model: nn.Module) -> Path:
@@ -64,10 +72,7 @@ def kept(name: str, model: Model) -> Model | None:
 def _file(name: str) -> Path:
     if not re.fullmatch(r"\w+", name, re.ASCII):
         raise ValueError(f"name: got {name!r}, wanted letters, digits and underscores")
-    folder = os.environ.get("COMPANION_KEEP")
-    if folder is None:
-        folder = platformdirs.user_data_path("generative-ai-companion", appauthor=False)
-    return Path(folder or _for_this_process().name) / f"{name}.safetensors"
+    return readers_folder() / f"{name}.safetensors"
 
 
 @functools.cache
