@@ -8,6 +8,7 @@ from companion.data.carriers import CorruptFile, MissingCarrier
 from companion.data.code import CodeSet, CodeTask, TaskSet, human_eval, more_itertools, standard_library
 from companion.data.dates import LANGUAGES, DateSet, dates, write_date
 from companion.data.digits import digits, small_digits
+from companion.data.elevation import HeightProfile, height_profile
 from companion.data.points import GaussianMixture, PointSet, grid, moons, ring
 from companion.data.sets import AudioSet, DataSet, ImageSet, PairSet, TextSet, to_display, to_model
 from companion.data.speech import spoken_digits
@@ -27,6 +28,8 @@ __all__ = [
     "standard_library",
     "CorruptFile",
     "DataSet",
+    "HeightProfile",
+    "height_profile",
     "ImageSet",
     "MissingCarrier",
     "GaussianMixture",
