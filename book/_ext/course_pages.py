@@ -295,6 +295,25 @@ def without_launch(app: Sphinx, page: str, template: str, context: dict, doctree
         context["header_buttons"] = [b for b in context["header_buttons"] if b.get("label") != "launch-buttons"]
 
 
+def without_thebe(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
+    """No page runs code by Thebe; its settings, which Jupyter Book writes twice, would be an error in every browser."""
+    context["script_files"] = [
+        script
+        for script in context["script_files"]
+        if "thebe" not in f"{script} {getattr(script, 'attributes', {}).get('body', '')}".lower()
+    ]
+
+
+def named_toggles(app: Sphinx, error: Exception | None) -> None:
+    """Give the arrows that unfold a chapter in the sidebar a name, which the theme does not, for who does not see them."""
+    bare = '<summary><span class="toctree-toggle"'
+    for file in Path(app.outdir).rglob("*.html") if error is None and app.builder.format == "html" else ():
+        text = file.read_text(encoding="utf-8")
+        if bare in text:
+            named = bare.replace("<summary>", '<summary aria-label="Pages of this chapter">')
+            file.write_text(text.replace(bare, named), encoding="utf-8")
+
+
 def release_codecs() -> None:
     """Give the bibliography its LaTeX codec back.
 
@@ -322,4 +341,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", as_restructured_text)
     app.connect("autodoc-process-docstring", add_lessons)
     app.connect("html-page-context", without_launch, priority=900)  # after the theme has made the buttons
+    app.connect("html-page-context", without_thebe, priority=900)
+    app.connect("build-finished", named_toggles)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

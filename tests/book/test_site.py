@@ -75,6 +75,20 @@ def test_nothing_is_loaded_from_another_host() -> None:
         assert not re.findall(r"<link[^>]+stylesheet[^>]+href=\"(?:https?:)?//", one.text), one.path
 
 
+def test_no_page_has_the_settings_of_thebe_which_nothing_here_uses() -> None:
+    """Jupyter Book writes them twice, and a constant that is declared twice is an error in every browser."""
+    assert not [one.path.name for one in pages() if "THEBE_JS_URL" in one.text or "sphinx-thebe" in one.text]
+
+
+def test_what_unfolds_has_a_name() -> None:
+    found = 0
+    for one in pages():
+        for label, text in re.findall(r"<summary([^>]*)>(.*?)</summary>", one.text, re.S):
+            found += 1
+            assert "aria-label=" in label or re.sub(r"<[^>]*>", "", text).strip(), (one.path.name, text)
+    assert found > 100
+
+
 def test_pictures_have_a_text() -> None:
     for one in pages():
         for image in one.images:
