@@ -11,6 +11,7 @@ A digit is drawn by bilinear weights, so a position between two pixels is a blen
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -22,7 +23,7 @@ from torch.nn import functional as F
 from companion.data.digits import DIGIT_NAMES, digits
 from companion.data.sets import DataSet
 from companion.training.random import rand, randint
-from companion.validate import Count, Positive, Range, check_count, checked
+from companion.validate import Count, Positive, Range, check_choice, check_count, checked
 
 DIRECTIONS = ("left", "right", "up", "down")
 _UNIT = torch.tensor([[0.0, -1.0], [0.0, 1.0], [-1.0, 0.0], [1.0, 0.0]])  # (row, column) of each direction
@@ -86,19 +87,30 @@ class FilmMaker:
 
     @checked
     def draw(
-        self, n: Count, generator: torch.Generator, *, frames: Count = 8, height: int = 16, width: int = 16
+        self,
+        n: Count,
+        generator: torch.Generator,
+        *,
+        frames: Count = 8,
+        height: int = 16,
+        width: int = 16,
+        ways: Sequence[str] = DIRECTIONS,
     ) -> FilmSet:
-        """``n`` new films: which digit, where it starts and where to are drawn evenly.
+        """``n`` new films: which digit, where it starts and which of the ``ways`` it goes are drawn evenly.
 
         The start leaves room for half of the film's moves before the first bounce, where the canvas has so much.
 
         Raises:
-            ValueError: a count below 1, or a canvas that is smaller than the digits.
+            ValueError: a count below 1, a canvas that is smaller than the digits, or ways that are no directions.
         """
         for name, value in (("height", height), ("width", width)):
             check_count(name, value, low=self.sprites.shape[-1])
+        check_count("number of ways", len(ways))
+        for way in ways:
+            check_choice("ways", way, DIRECTIONS)
         which = randint(len(self.labels), (n,), generator, self.labels)
-        directions = randint(4, (n,), generator, self.labels)
+        allowed = torch.tensor([DIRECTIONS.index(way) for way in ways])
+        directions = allowed[randint(len(ways), (n,), generator, self.labels)]
         velocity = _UNIT[directions] * self.speed
         room = (torch.tensor([height, width]) - self.ink[which]).float()
         ahead = velocity.abs() * math.ceil((frames - 1) / 2)

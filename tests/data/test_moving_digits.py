@@ -96,6 +96,12 @@ class TestFilms:
         )
         torch.testing.assert_close(films.velocities[:, 0], wanted[films.directions].float())
 
+    def test_only_the_ways_that_are_asked_for_and_all_of_them_by_default(self, maker):
+        corridor = maker.draw(60, gen(), height=10, width=16, ways=("down", "left"))
+        assert {DIRECTIONS[d] for d in corridor.directions.tolist()} == {"down", "left"}
+        same = maker.draw(60, gen(), ways=DIRECTIONS)
+        assert torch.equal(same.films, maker.draw(60, gen()).films) and len(same.directions.unique()) == 4
+
     def test_the_first_bounce_comes_in_the_second_half_and_not_never(self, maker):
         """Room ahead is left for half of the moves, and for no more."""
         films = maker.draw(300, gen())
@@ -145,6 +151,11 @@ class TestBadInput:
     def test_sizes(self, maker, bad):
         with rejects(list(bad)[-1]):
             maker.draw(generator=gen(), **bad)
+
+    @pytest.mark.parametrize("ways", [(), ("left", "back")])
+    def test_ways(self, maker, ways):
+        with rejects("ways"):
+            maker.draw(2, gen(), ways=ways)
 
     @pytest.mark.parametrize(("name", "value"), [("size", 3), ("size", 21), ("speed", 0.0), ("split", "dev")])
     def test_maker(self, name, value):
