@@ -78,5 +78,5 @@ def ddim_sample(
         raise ValueError(f"generator: got None with eta = {eta:g}, wanted a torch.Generator")
     for t, s in time_pairs(path, times, x):
         noise = randn(x.shape, generator, x) if eta > 0 else None
-        x = ddim_step(path, denoiser(x, t), t, s, noise, eta=eta)
+        x = ddim_step(path, denoiser(x, t).wide, t, s, noise, eta=eta).to(x.dtype)
     return x

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from companion.diffusion.paths import Variance, VariancePreserving, for_each
 from companion.diffusion.prediction import Denoiser, Prediction
+from companion.training.precision import widened
 from companion.training.random import randn
 from companion.validate import Finite, checked
 
@@ -68,6 +69,6 @@ def ancestral_sample(
 ) -> Float[Tensor, "n ..."]:
     """From noise ``x`` at step T - 1 back to data, one step after another."""
     for t in reversed(range(path.steps)):
-        prediction = denoiser(x, for_each(t, x))
-        x = reverse_step(path, x, prediction, t, randn(x.shape, generator, x), variance=variance)
+        prediction, noise = denoiser(x, for_each(t, x)).wide, randn(x.shape, generator, x)
+        x = reverse_step(path, widened(x), prediction, t, noise, variance=variance).to(x.dtype)
     return x

@@ -29,11 +29,12 @@ from companion.validate import Finite, checked
 def heun_sample(denoiser: Denoiser, path: Path, x: Finite[Tensor, "n ..."], times: Times) -> Float[Tensor, "n ..."]:
     """From noise at the first time to data (eq-heun); ``times`` as for `companion.diffusion.ddim.ddim_sample`."""
     for t, s in time_pairs(path, times, x):
-        here = denoiser(x, t)
-        trial = ddim_step(path, here, t, s)
+        here = denoiser(x, t).wide
+        trial = ddim_step(path, here, t, s).to(x.dtype)
         if bool((s == path.data).all()):
             return trial
-        there = denoiser(trial, s)
-        (alpha_t, sigma_t), (alpha_s, sigma_s) = path.alpha_sigma(t, x), path.alpha_sigma(s, x)
-        x = x + (alpha_s - alpha_t) * (here.x0 + there.x0) / 2 + (sigma_s - sigma_t) * (here.eps + there.eps) / 2
+        there = denoiser(trial, s).wide
+        (alpha_t, sigma_t), (alpha_s, sigma_s) = path.alpha_sigma(t, here.x0), path.alpha_sigma(s, here.x0)
+        step = (alpha_s - alpha_t) * (here.x0 + there.x0) / 2 + (sigma_s - sigma_t) * (here.eps + there.eps) / 2
+        x = (x + step).to(x.dtype)
     return x

@@ -25,6 +25,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from companion.diffusion.paths import Path
+from companion.training.precision import widened
 from companion.validate import Positive, checked
 
 Kind = Literal["epsilon", "x0", "v", "velocity"]
@@ -49,6 +50,11 @@ class Prediction:
     def velocity(self) -> Float[Tensor, "n ..."]:
         """From the noise to the data: dx/dt on a straight path."""
         return self.x0 - self.eps
+
+    @property
+    def wide(self) -> "Prediction":
+        """In float32 at least, as samplers mix it: a path's shares of data and noise have more digits than half precision."""
+        return Prediction(widened(self.x0), widened(self.eps))
 
 
 # denoiser(x_t, t): noisy data (n, ...) and one time each (n) to what is in them.
