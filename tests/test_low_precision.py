@@ -50,7 +50,7 @@ from tests.conftest import gen
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 IDS = torch.randint(50, (4, 65), generator=gen(1))
-COSINE, STRAIGHT, EXPLODING = cosine_schedule(50), RectifiedFlow(), VarianceExploding()
+COSINE, STRAIGHT, EXPLODING = cosine_schedule(200), RectifiedFlow(), VarianceExploding()
 
 
 def draw(*shape: int, seed: int = 0) -> Tensor:
@@ -183,12 +183,12 @@ CASES: dict[str, tuple[Callable, tuple[Tensor, ...]]] = {
     "Mixture's responsibilities": (
         lambda a, b, x: mixture(a, b).responsibilities(x), (draw(60) / 10, draw(60, seed=1) / 10, draw(9, 60, seed=2)),
     ),
-    "ddim": (lambda x: ddim_sample(precise(COSINE), COSINE, x, 25), (draw(4, 1, 8, 8),)),
-    "ddim, straight path": (lambda x: ddim_sample(precise(STRAIGHT), STRAIGHT, x, 50), (draw(4, 1, 8, 8),)),
-    "ddim, fresh noise": (lambda x: ddim_sample(precise(COSINE), COSINE, x, 25, gen(3), eta=1.0), (draw(4, 1, 8, 8),)),
-    "heun": (lambda x: heun_sample(precise(COSINE), COSINE, x, 25), (draw(4, 1, 8, 8),)),
-    "heun, variance exploding": (lambda x: heun_sample(precise(EXPLODING), EXPLODING, x, 25), (80 * draw(4, 1, 8, 8),)),
-    "dpm_solver": (lambda x: dpm_sample(precise(COSINE), COSINE, x, 25), (draw(4, 1, 8, 8),)),
+    "ddim": (lambda x: ddim_sample(precise(COSINE), COSINE, x, 100), (draw(4, 1, 8, 8),)),
+    "ddim, straight path": (lambda x: ddim_sample(precise(STRAIGHT), STRAIGHT, x, 200), (draw(4, 1, 8, 8),)),
+    "ddim, fresh noise": (lambda x: ddim_sample(precise(COSINE), COSINE, x, 100, gen(3), eta=1.0), (draw(4, 1, 8, 8),)),
+    "heun": (lambda x: heun_sample(precise(COSINE), COSINE, x, 100), (draw(4, 1, 8, 8),)),
+    "heun, variance exploding": (lambda x: heun_sample(precise(EXPLODING), EXPLODING, x, 100), (80 * draw(4, 1, 8, 8),)),
+    "dpm_solver": (lambda x: dpm_sample(precise(COSINE), COSINE, x, 100), (draw(4, 1, 8, 8),)),
     "ddpm": (lambda x: ancestral_sample(precise(COSINE), COSINE, x, gen(3)), (draw(4, 1, 8, 8),)),
     "UNet": (unet, (draw(2, 1, 16, 16),)),
     "jerk": (jerk, (draw(4, 1, 6, 20, 20).tanh(),)),

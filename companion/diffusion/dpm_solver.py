@@ -20,8 +20,7 @@ from torch import Tensor
 
 from companion.diffusion.ddim import ddim_step
 from companion.diffusion.paths import Path, Time, Times, check_towards_data, for_each, log_ratio, time_pairs
-from companion.diffusion.prediction import Denoiser, to_prediction
-from companion.training.precision import widened
+from companion.diffusion.prediction import Denoiser, to_prediction, widened_state
 from companion.validate import Finite, checked
 
 
@@ -47,11 +46,12 @@ def half_way(
 def dpm_sample(denoiser: Denoiser, path: Path, x: Finite[Tensor, "n ..."], times: Times) -> Float[Tensor, "n ..."]:
     """From noise at the first time to data (eq-realtime-dpm); ``times`` as for `companion.diffusion.ddim.ddim_sample`."""
     before: tuple[Tensor, Tensor] | None = None
+    dtype, (denoiser, x) = x.dtype, widened_state(denoiser, path, x)
     for t, s in time_pairs(path, times, x):
-        prediction = denoiser(x, t).wide
+        prediction = denoiser(x, t)
         now = prediction.x0
         if before is not None and not bool((s == path.data).all()):
             line = half_way(path, now, before[0], before[1], t, s)
-            prediction = to_prediction(path, "x0", widened(x), t, line)
-        x, before = ddim_step(path, prediction, t, s).to(x.dtype), (now, t)
-    return x
+            prediction = to_prediction(path, "x0", x, t, line)
+        x, before = ddim_step(path, prediction, t, s), (now, t)
+    return x.to(dtype)

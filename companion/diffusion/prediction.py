@@ -51,11 +51,6 @@ class Prediction:
         """From the noise to the data: dx/dt on a straight path."""
         return self.x0 - self.eps
 
-    @property
-    def wide(self) -> "Prediction":
-        """In float32 at least, as samplers mix it: a path's shares of data and noise have more digits than half precision."""
-        return Prediction(widened(self.x0), widened(self.eps))
-
 
 # denoiser(x_t, t): noisy data (n, ...) and one time each (n) to what is in them.
 Denoiser = Callable[[Tensor, Tensor], Prediction]
@@ -112,3 +107,18 @@ def as_denoiser(net: Net, path: Path, kind: Kind, clip: Positive | None = None) 
         return to_prediction(path, "x0", x_t, t, prediction.x0.clamp(-clip, clip))
 
     return denoiser
+
+
+def widened_state(denoiser: Denoiser, path: Path, x: Tensor) -> tuple[Denoiser, Tensor]:
+    """A sampler's state in float32 at least, and the denoiser for it: many small steps would be rounded away in half precision.
+
+    The denoiser itself is still asked in x's type. The noise is what its data leave of the state, so that both fit that.
+    """
+    state = widened(x)
+    if state.dtype == x.dtype:
+        return denoiser, x
+
+    def wide(x_t: Tensor, t: Tensor) -> Prediction:
+        return to_prediction(path, "x0", x_t, t, widened(denoiser(x_t.to(x.dtype), t).x0))
+
+    return wide, state
