@@ -11,11 +11,26 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import companion.diffusion.ddim as ddim_module
+import companion.diffusion.ddpm as ddpm_module
+import companion.foundations.elbo as elbo_module
+import companion.foundations.vae as vae_module
+from companion.diffusion.ddim import ddim_sample
+from companion.diffusion.ddpm import ancestral_sample
+from companion.diffusion.dpm_solver import dpm_sample
+from companion.diffusion.gaussian import gaussian_denoiser
 from companion.diffusion.guidance import guide, rescale_guidance
+from companion.diffusion.heun import heun_sample
 from companion.diffusion.losses import squared_error
+from companion.diffusion.paths import Path, RectifiedFlow, VarianceExploding, cosine_schedule
+from companion.diffusion.prediction import Denoiser, Prediction
 from companion.ethics.bias.measures import amplification, fidelity_gap, parity_gap
 from companion.foundations.distributions.families import Bernoulli, Categorical, DiagonalGaussian
+from companion.foundations.distributions.mixtures import Mixture
+from companion.foundations.elbo import elbo, evaluate, iwae, latent_use
+from companion.foundations.losses.coupling_flow import CouplingFlow
 from companion.foundations.losses.wasserstein import critic_gap, wasserstein_1d
+from companion.foundations.vae import VAE, BernoulliLikelihood, GaussianLikelihood, GaussianPosterior
 from companion.future.realtime.quantization import QuantizedLinear, quantize, sqnr
 from companion.language.generation import choose
 from companion.language.processors import MinP, RepetitionPenalty, Temperature, TopK, TopP
@@ -26,13 +41,16 @@ from companion.metrics.nearest import nearest
 from companion.metrics.roc import auc
 from companion.nn.attention import attention
 from companion.nn.norms import RMSNorm
+from companion.nn.unet import UNet, UNetConfig
 from companion.training.checkpoint import load_checkpoint, save_checkpoint
 from companion.training.loop import mean_over_examples
 from companion.training.optimization import EMA, TrainConfig, Updater
+from companion.video.measures import flicker, identity, jerk, shift
 from tests.conftest import gen
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 IDS = torch.randint(50, (4, 65), generator=gen(1))
+COSINE, STRAIGHT, EXPLODING = cosine_schedule(200), RectifiedFlow(), VarianceExploding()
 
 
 def draw(*shape: int, seed: int = 0) -> Tensor:
@@ -63,6 +81,56 @@ def rms_norm(x: Tensor) -> Tensor:
 def quantized(weight: Tensor) -> Tensor:
     found = quantize(weight)
     return found.values.double() * found.scale.double()[:, None]
+
+
+def coarse(model: nn.Module) -> nn.Module:
+    """With weights that every type here can hold, so that all of them run the same network."""
+    for parameter in model.double().parameters():
+        parameter.data = (parameter.data * 16).round() / 16
+    return model.eval()
+
+
+def of_type(make: Callable[[], nn.Module], like: Tensor) -> nn.Module:
+    torch.manual_seed(0)
+    return coarse(make()).to(like.dtype)
+
+
+def flow(x: Tensor) -> CouplingFlow:
+    return of_type(lambda: CouplingFlow(x.shape[1], layers=6, width=32), x)
+
+
+def unet(x: Tensor) -> Tensor:
+    config = UNetConfig(widths=(16, 32), attention=(False, True), layers=1, classes=11)
+    return of_type(lambda: UNet(config), x)(x, 500, torch.tensor([1, 2]))
+
+
+class Halves(nn.Module):
+    """An encoder whose means are half of x, and whose variances are near 1."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x / 2, x / 16], 1)
+
+
+def vae(x: Tensor) -> VAE:
+    model = VAE(Halves(), nn.Identity(), GaussianLikelihood(), x.shape[1:], x.shape[1:])
+    model.likelihood.log_sigma.data.fill_(-1.5)
+    return model.to(x.dtype)
+
+
+def mixture(a: Tensor, b: Tensor) -> Mixture:
+    parts = tuple(DiagonalGaussian(mean, torch.full_like(mean, 0.5)) for mean in (a, b))
+    return Mixture(torch.full_like(a[:2], 0.5).double().log(), parts)
+
+
+def precise(path: Path) -> Denoiser:
+    """Right to the last digit of x's type, so that what is lost is the sampler's loss."""
+    exact = gaussian_denoiser(path, 2.0)
+
+    def denoiser(x: Tensor, t: Tensor) -> Prediction:
+        found = exact(x.double(), t)
+        return Prediction(found.x0.to(x.dtype), found.eps.to(x.dtype))
+
+    return denoiser
 
 
 # The name, the function, and inputs in float64 that are rounded before either side sees them.
@@ -99,12 +167,51 @@ CASES: dict[str, tuple[Callable, tuple[Tensor, ...]]] = {
     "mean_over_examples": (
         lambda x: torch.tensor(mean_over_examples(lambda part: part, (x,))), (draw(5_000) + 100,),
     ),
+    "kl_per_latent": (lambda mean, logvar: GaussianPosterior(mean, logvar).wide.kl_per_latent(),
+                      (draw(5, 80) / 10, draw(5, 80, seed=1) / 10)),
+    "BernoulliLikelihood": (
+        lambda logits, x: BernoulliLikelihood().log_prob(logits, (x > 0).to(x.dtype)), (draw(5, 800), draw(5, 800, seed=1)),
+    ),
+    "elbo": (lambda x: elbo(vae(x), x, gen()).value, (9 * draw(5, 800),)),
+    "elbo's KL": (lambda x: elbo(vae(x), x, gen()).kl, (draw(5, 80) / 5,)),
+    "evaluate": (lambda x: torch.tensor(evaluate(vae(x), x, gen())["elbo"]), (draw(600, 20),)),
+    "iwae": (lambda x: iwae(vae(x), x, 20, gen()), (9 * draw(6, 200),)),
+    "latent_use": (lambda x: torch.cat(latent_use(vae(x), x)), (draw(4_000, 5) + 3,)),
+    "CouplingFlow": (lambda x: flow(x).log_prob(x), (draw(50, 60),)),
+    "CouplingFlow, decoded": (lambda z: flow(z).decode(z), (draw(50, 60),)),
+    "Mixture": (lambda a, b, x: mixture(a, b).log_prob(x), (draw(800), draw(800, seed=1), draw(5, 800, seed=2))),
+    "Mixture's responsibilities": (
+        lambda a, b, x: mixture(a, b).responsibilities(x), (draw(60) / 10, draw(60, seed=1) / 10, draw(9, 60, seed=2)),
+    ),
+    "ddim": (lambda x: ddim_sample(precise(COSINE), COSINE, x, 100), (draw(4, 1, 8, 8),)),
+    "ddim, straight path": (lambda x: ddim_sample(precise(STRAIGHT), STRAIGHT, x, 200), (draw(4, 1, 8, 8),)),
+    "ddim, fresh noise": (lambda x: ddim_sample(precise(COSINE), COSINE, x, 100, gen(3), eta=1.0), (draw(4, 1, 8, 8),)),
+    "heun": (lambda x: heun_sample(precise(COSINE), COSINE, x, 100), (draw(4, 1, 8, 8),)),
+    "heun, variance exploding": (lambda x: heun_sample(precise(EXPLODING), EXPLODING, x, 100), (80 * draw(4, 1, 8, 8),)),
+    "dpm_solver": (lambda x: dpm_sample(precise(COSINE), COSINE, x, 100), (draw(4, 1, 8, 8),)),
+    "ddpm": (lambda x: ancestral_sample(precise(COSINE), COSINE, x, gen(3)), (draw(4, 1, 8, 8),)),
+    "UNet": (unet, (draw(2, 1, 16, 16),)),
+    "jerk": (jerk, (draw(4, 1, 6, 20, 20).tanh(),)),
+    "flicker": (flicker, (draw(4, 1, 6, 20, 20).tanh(),)),
+    "identity": (identity, (draw(2, 1, 6, 20, 20).tanh(),)),
+    "shift": (shift, (draw(4, 28, 28).tanh(), draw(4, 2, seed=1))),
     "amplification": (lambda a, b: torch.tensor(amplification(a, b)), (torch.rand(900, generator=gen(), dtype=torch.float64),
                                                                      torch.rand(900, generator=gen(1), dtype=torch.float64))),
     "parity_gap": (lambda a: torch.tensor(parity_gap(a)), (torch.rand(900, generator=gen(), dtype=torch.float64),)),
     "fidelity_gap": (lambda a, b: torch.tensor(fidelity_gap(a, b)), (torch.rand(900, generator=gen(), dtype=torch.float64),
                                                                    torch.rand(900, generator=gen(1), dtype=torch.float64))),
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def noise_that_every_type_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch draws other numbers for float64 than for float32; here all types get the same."""
+
+    def randn(shape: tuple[int, ...], generator: torch.Generator, like: Tensor) -> Tensor:
+        return torch.randn(*shape, generator=generator).bfloat16().to(like.dtype)
+
+    for module in (vae_module, elbo_module, ddim_module, ddpm_module):
+        monkeypatch.setattr(module, "randn", randn)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

@@ -20,7 +20,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from companion.diffusion.paths import Path, Time, Times, check_towards_data, for_each, time_pairs
-from companion.diffusion.prediction import Denoiser, Prediction
+from companion.diffusion.prediction import Denoiser, Prediction, widened_state
 from companion.training.random import randn
 from companion.validate import Finite, Share, checked
 
@@ -76,7 +76,8 @@ def ddim_sample(
     """
     if eta > 0 and generator is None:
         raise ValueError(f"generator: got None with eta = {eta:g}, wanted a torch.Generator")
+    dtype, (denoiser, x) = x.dtype, widened_state(denoiser, path, x)
     for t, s in time_pairs(path, times, x):
         noise = randn(x.shape, generator, x) if eta > 0 else None
         x = ddim_step(path, denoiser(x, t), t, s, noise, eta=eta)
-    return x
+    return x.to(dtype)

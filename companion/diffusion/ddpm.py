@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from companion.diffusion.paths import Variance, VariancePreserving, for_each
-from companion.diffusion.prediction import Denoiser, Prediction
+from companion.diffusion.prediction import Denoiser, Prediction, widened_state
 from companion.training.random import randn
 from companion.validate import Finite, checked
 
@@ -67,7 +67,8 @@ def ancestral_sample(
     variance: Variance = "small",
 ) -> Float[Tensor, "n ..."]:
     """From noise ``x`` at step T - 1 back to data, one step after another."""
+    dtype, (denoiser, x) = x.dtype, widened_state(denoiser, path, x)
     for t in reversed(range(path.steps)):
         prediction = denoiser(x, for_each(t, x))
         x = reverse_step(path, x, prediction, t, randn(x.shape, generator, x), variance=variance)
-    return x
+    return x.to(dtype)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from companion.diffusion.ddim import ddim_step
 from companion.diffusion.paths import Path, Time, Times, check_towards_data, for_each, log_ratio, time_pairs
-from companion.diffusion.prediction import Denoiser, to_prediction
+from companion.diffusion.prediction import Denoiser, to_prediction, widened_state
 from companion.validate import Finite, checked
 
 
@@ -46,6 +46,7 @@ def half_way(
 def dpm_sample(denoiser: Denoiser, path: Path, x: Finite[Tensor, "n ..."], times: Times) -> Float[Tensor, "n ..."]:
     """From noise at the first time to data (eq-realtime-dpm); ``times`` as for `companion.diffusion.ddim.ddim_sample`."""
     before: tuple[Tensor, Tensor] | None = None
+    dtype, (denoiser, x) = x.dtype, widened_state(denoiser, path, x)
     for t, s in time_pairs(path, times, x):
         prediction = denoiser(x, t)
         now = prediction.x0
@@ -53,4 +54,4 @@ def dpm_sample(denoiser: Denoiser, path: Path, x: Finite[Tensor, "n ..."], times
             line = half_way(path, now, before[0], before[1], t, s)
             prediction = to_prediction(path, "x0", x, t, line)
         x, before = ddim_step(path, prediction, t, s), (now, t)
-    return x
+    return x.to(dtype)

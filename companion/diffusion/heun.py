@@ -20,7 +20,7 @@ from torch import Tensor
 
 from companion.diffusion.ddim import ddim_step
 from companion.diffusion.paths import Path, Times, time_pairs
-from companion.diffusion.prediction import Denoiser
+from companion.diffusion.prediction import Denoiser, widened_state
 from companion.validate import Finite, checked
 
 
@@ -28,12 +28,13 @@ from companion.validate import Finite, checked
 @checked
 def heun_sample(denoiser: Denoiser, path: Path, x: Finite[Tensor, "n ..."], times: Times) -> Float[Tensor, "n ..."]:
     """From noise at the first time to data (eq-heun); ``times`` as for `companion.diffusion.ddim.ddim_sample`."""
+    dtype, (denoiser, x) = x.dtype, widened_state(denoiser, path, x)
     for t, s in time_pairs(path, times, x):
         here = denoiser(x, t)
         trial = ddim_step(path, here, t, s)
         if bool((s == path.data).all()):
-            return trial
+            return trial.to(dtype)
         there = denoiser(trial, s)
         (alpha_t, sigma_t), (alpha_s, sigma_s) = path.alpha_sigma(t, x), path.alpha_sigma(s, x)
         x = x + (alpha_s - alpha_t) * (here.x0 + there.x0) / 2 + (sigma_s - sigma_t) * (here.eps + there.eps) / 2
-    return x
+    return x.to(dtype)

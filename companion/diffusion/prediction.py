@@ -25,6 +25,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from companion.diffusion.paths import Path
+from companion.training.precision import widened
 from companion.validate import Positive, checked
 
 Kind = Literal["epsilon", "x0", "v", "velocity"]
@@ -106,3 +107,18 @@ def as_denoiser(net: Net, path: Path, kind: Kind, clip: Positive | None = None) 
         return to_prediction(path, "x0", x_t, t, prediction.x0.clamp(-clip, clip))
 
     return denoiser
+
+
+def widened_state(denoiser: Denoiser, path: Path, x: Tensor) -> tuple[Denoiser, Tensor]:
+    """A sampler's state in float32 at least, and the denoiser for it: many small steps would be rounded away in half precision.
+
+    The denoiser itself is still asked in x's type. The noise is what its data leave of the state, so that both fit that.
+    """
+    state = widened(x)
+    if state.dtype == x.dtype:
+        return denoiser, x
+
+    def wide(x_t: Tensor, t: Tensor) -> Prediction:
+        return to_prediction(path, "x0", x_t, t, widened(denoiser(x_t.to(x.dtype), t).x0))
+
+    return wide, state

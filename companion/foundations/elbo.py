@@ -21,6 +21,7 @@ from companion.foundations.distributions.families import LOG_2PI
 from companion.foundations.vae import VAE, GaussianPosterior, sum_per_example
 from companion.training import mean_over_examples
 from companion.training.batches import Batch
+from companion.training.precision import widened
 from companion.training.random import randn
 from companion.validate import Count, Finite, NonNegative, checked
 
@@ -105,13 +106,13 @@ def iwae(
     """
     model.likelihood.check(x)
     n, q = len(x), model.encode(x)
-    total = torch.full((n,), -math.inf, dtype=x.dtype, device=x.device)
+    total = torch.full((n,), -math.inf, dtype=widened(x).dtype, device=x.device)
     for first in range(0, k, max(1, chunk // n)):
         draws = min(k - first, max(1, chunk // n))
         many = GaussianPosterior(_repeat(q.mean, draws), _repeat(q.logvar, draws))
         z = many.sample(generator)
-        log_prior = sum_per_example(-0.5 * (LOG_2PI + z**2))
-        log_weight = model.likelihood.log_prob(model.decoder(z), _repeat(x, draws)) + log_prior - many.log_prob(z)
+        log_prior = sum_per_example(-0.5 * (LOG_2PI + widened(z) ** 2))
+        log_weight = model.likelihood.log_prob(model.decoder(z), _repeat(x, draws)) + log_prior - many.wide.log_prob(z)
         total = torch.logaddexp(total, log_weight.reshape(draws, n).logsumexp(0))
     return total - math.log(k)
 
@@ -127,12 +128,12 @@ def latent_use(model: VAE, x: Finite[Tensor, "n *data"]) -> tuple[Float[Tensor, 
     if len(x) < 2:
         raise ValueError(f"x: got {len(x)} example, wanted at least 2 to measure a variance")
     q = model.encode(x)
-    return q.kl_per_latent().mean(0), q.mean.var(0)
+    return q.wide.kl_per_latent().mean(0), q.wide.mean.var(0)
 
 
 def _elbo(model: VAE, x: Tensor, noise: Tensor) -> ELBO:
     q = model.encode(x)
-    return ELBO(model.likelihood.log_prob(model.decoder(q.at(noise)), x), q.kl_per_latent())
+    return ELBO(model.likelihood.log_prob(model.decoder(q.at(noise)), x), q.wide.kl_per_latent())
 
 
 def _repeat(values: Tensor, times: int) -> Tensor:

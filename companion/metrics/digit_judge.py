@@ -90,7 +90,7 @@ def _in_parts(images: Tensor, model: DigitJudge | None, answer, *, size: int = 5
     if model.training:
         raise ValueError("model: got a judge in training mode, wanted one after .eval()")
     with torch.no_grad():
-        return torch.cat([answer(model, part) for part in images.split(size)])
+        return torch.cat([answer(model, part.to(model.head.weight.dtype)) for part in images.split(size)])
 
 
 def _conv(inputs: int, outputs: int) -> list[nn.Module]:

@@ -43,13 +43,17 @@ def load() -> tuple[Llama, ByteLevelBPE]:
     return load_weights("llama_shakespeare", build()), tokenizer()
 
 
+def config(steps: int = 3_400, *, lr: float = 3e-3, seed: int = 0) -> TrainConfig:
+    """How it is trained; a shorter run has the same schedule, squeezed into its steps."""
+    return TrainConfig(
+        steps=steps, batch_size=8, lr=lr, warmup=0.03, final_lr=0.02, weight_decay=0.1, precision="bf16", seed=seed
+    )
+
+
 def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Module:
     ids = torch.tensor(tokenizer().encode(shakespeare("train", limit=50_000 if smoke else None).text))
-    config = TrainConfig(
-        steps=4 if smoke else 3_400, batch_size=8, lr=3e-3, warmup=0.03, final_lr=0.02, weight_decay=0.1,
-        precision="bf16", seed=seed,
-    )  # fmt: skip
-    return train(model, next_token_loss, passages(ids, CONTEXT + 1), config, checkpoint=checkpoint).model
+    how = config(4, seed=seed) if smoke else config(seed=seed)
+    return train(model, next_token_loss, passages(ids, CONTEXT + 1), how, checkpoint=checkpoint).model
 
 
 def _measure(model: nn.Module, smoke: bool = False) -> dict[str, float]:

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from companion.metrics.digit_judge import opinion
+from companion.training.precision import widened
 from companion.validate import checked
 
 _WINDOW = 14  # pixels around the centre of a digit of 10 pixels; MNIST's 28 show one of 20
@@ -43,10 +44,10 @@ class Verdict:
 @checked
 def centroids(films: Float[Tensor, "n 1 frames height width"]) -> Float[Tensor, "n frames 2"]:
     """The centre of the ink of each frame (eq-coherence-centroid); of an empty frame, the middle."""
-    ink = ((films[:, 0] + 1) / 2).clamp(0, 1)
+    ink = ((widened(films[:, 0]) + 1) / 2).clamp(0, 1)
     ink = ink * (ink > 0.1)
     total = ink.sum((-2, -1))
-    rows, columns = (torch.arange(size, device=ink.device).float() for size in ink.shape[-2:])
+    rows, columns = (torch.arange(size, dtype=ink.dtype, device=ink.device) for size in ink.shape[-2:])
     middle = torch.stack([rows.mean(), columns.mean()])
     place = torch.stack([ink.sum(-1) @ rows, ink.sum(-2) @ columns], -1) / total.clamp(min=1e-6)[..., None]
     return torch.where(total[..., None] > 0, place, middle)
@@ -72,8 +73,8 @@ def digit_crops(
     grid = torch.stack(
         [columns[:, None].expand(-1, 28, -1), rows[:, :, None].expand(-1, -1, 28)], -1
     )  # grid_sample wants (x, y)
-    ink = (films[:, 0].reshape(-1, 1, height, width).clamp(-1, 1) + 1) / 2
-    seen = F.grid_sample(ink, grid, align_corners=False)  # beyond the edge lies 0, the ground
+    ink = (widened(films[:, 0]).reshape(-1, 1, height, width).clamp(-1, 1) + 1) / 2
+    seen = F.grid_sample(ink, grid.to(ink.dtype), align_corners=False)  # beyond the edge lies 0, the ground
     return (2 * seen - 1).reshape(n, frames, 28, 28)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from companion.metrics.digit_judge import opinion
+from companion.training.precision import widened
 from companion.validate import check_count, checked
 from companion.video.film_judge import centroids, digit_crops
 
@@ -49,9 +50,10 @@ def identity(films: Float[Tensor, "n 1 frames height width"]) -> Float[Tensor, "
 @checked
 def shift(images: Float[Tensor, "n height width"], steps: Float[Tensor, "n 2"]) -> Float[Tensor, "n height width"]:
     """Each image moved by its step (rows, columns), by bilinear weights; what comes in from outside is ground, -1."""
-    n, height, width = images.shape
+    (n, height, width), steps = images.shape, widened(steps)
     rows = torch.arange(height, device=steps.device) - steps[:, :1]
     columns = torch.arange(width, device=steps.device) - steps[:, 1:]
     y, x = (2 * rows + 1) / height - 1, (2 * columns + 1) / width - 1
     grid = torch.stack([x[:, None].expand(n, height, width), y[..., None].expand(n, height, width)], -1)
-    return F.grid_sample(images[:, None] + 1, grid, align_corners=False)[:, 0] - 1
+    ink = widened(images)[:, None] + 1
+    return F.grid_sample(ink, grid.to(ink.dtype), align_corners=False)[:, 0] - 1

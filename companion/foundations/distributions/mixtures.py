@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from companion.training.precision import widened
 from companion.training.random import multinomial, randint
 from companion.validate import (
     Count,
@@ -63,6 +64,7 @@ class Mixture:
 
     def log_joint(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """log pi_k + log p_k(x_n)."""
+        x = widened(x)  # of two log-densities of hundreds of nats half precision would round the difference away
         return torch.stack([c.log_prob(x) for c in self.components], 1) + self.log_weights
 
     def log_prob(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
