@@ -157,7 +157,7 @@ class TestFalseKeys:
 
 class TestSeeds:
     def test_neither_products_nor_sums_nor_digits_of_key_and_token_collide(self):
-        """3 · 4 = 2 · 6, "1" + "23" = "12" + "3"; and hardly two of 60,000 pairs in the 32 bits that torch's generator keeps."""
+        """3 · 4 = 2 · 6, "1" + "23" = "12" + "3"; and hardly two of 60,000 in the 32 bits that torch's generator keeps."""
         seeds = [GreenLists(300, key=key).seed(token) for key in range(1, 201) for token in range(300)]
         assert len(set(seeds)) == 60_000 and max(seeds) < 2**64
         assert len({seed % 2**32 for seed in seeds}) >= 59_998
