@@ -12,14 +12,15 @@ from torch.utils.flop_counter import flop_registry
 
 
 class _Counter(TorchDispatchMode):
-    """Adds up the costs of the operations that run, forward and backward."""
+    """Adds up the operations that run, forward and backward, and what they cost."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.total = 0
+        self.total = self.calls = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
+        self.calls += 1
         cost = flop_registry.get(func._overloadpacket)
         if cost is not None:
             self.total += cost(*args, **(kwargs or {}), out_val=out)
@@ -36,3 +37,13 @@ def count_flops(step: Callable[[], object]) -> int:
     with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH), _Counter() as counter:
         step()
     return counter.total
+
+
+def count_calls(step: Callable[[], object]) -> int:
+    """How many operations PyTorch is called for in one call of ``step``, whatever each costs: views and copies count as well.
+
+    A property of the program alone: the same on a fast and on a slow machine, in a wide and in a narrow network.
+    """
+    with _Counter() as counter:
+        step()
+    return counter.calls

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from companion.metrics.flops import count_flops
+from companion.metrics.flops import count_calls, count_flops
 
 
 def test_a_linear_layer_takes_six_operations_for_each_weight_and_example():
@@ -41,3 +41,11 @@ def test_the_gradient_of_a_gradient_is_counted():
         gradient.square().sum().backward()
 
     assert count_flops(penalty) > count_flops(lambda: layer(x).square().sum().backward())
+
+
+def test_calls_are_counted_whatever_they_cost():
+    x = torch.randn(3, 7)
+    assert count_calls(lambda: x.relu().exp()) == 2
+    narrow, wide = (nn.Sequential(nn.Linear(7, width), nn.ReLU(), nn.Linear(width, 2)) for width in (2, 200))
+    assert count_calls(lambda: narrow(x)) == count_calls(lambda: wide(x)) > 3
+    assert count_flops(lambda: wide(x)) == 100 * count_flops(lambda: narrow(x))

@@ -15,16 +15,24 @@ is nearly standard normal, and its upper tail is the p-value. That holds for *di
 occurs twice is one draw, counted twice. `detect` therefore counts each distinct pair once, unless told otherwise.
 
 Source: Kirchenbauer, Geiping, Wen, Katz, Miers & Goldstein, "A Watermark for Large Language Models", arXiv:2301.10226 (its
-soft rule, algorithm 2, with a hash of one previous token), where section 4 notes the repeated pairs. Seeds and lists are those
-of transformers' ``WatermarkLogitsProcessor`` with ``seeding_scheme="lefthash"``: seed = key · token, list = the first G of a
-random permutation, so that either side detects the other's text. Departure: γ in the test is the share that the lists really
-have, G/V, which differs from the asked one if γV is not whole.
+soft rule, algorithm 2, with a hash of one previous token), where section 4 notes the repeated pairs. A list is the first G of a
+random permutation, as in transformers' ``WatermarkLogitsProcessor``. What seeds it is the `SeedingScheme`:
+
+- ``"mixed"``, the default: 64 bits of BLAKE2b of key and token. The null needs that the lists of another key know nothing of
+  those of this one, after *each* token. A cryptographic hash gives that: no relation between two keys, or between a key and
+  its lists, is left in the seeds. (torch's generator on the CPU keeps the lower 32 bits, so two lists agree by chance once in
+  four billion.)
+- ``"lefthash"``, the library's: seed = key · token, so that either side detects the other's text. Its keys collide: after
+  token 0 the seed is 0 and the list the same under every key, so text that one key marked is green there for all of them.
+
+Departure: γ in the test is the share that the lists really have, G/V, which differs from the asked one if γV is not whole.
 """
 
+import hashlib
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -40,7 +48,7 @@ from companion.validate import (
     checked,
 )
 
-_SEEDS = 2**64 - 1
+SeedingScheme: TypeAlias = Literal["mixed", "lefthash"]
 
 
 @checked
@@ -52,11 +60,13 @@ class GreenLists:
         vocab_size: V.
         ratio: γ, the share of green tokens that is asked for.
         key: the secret number; the default is the library's, known to everybody.
+        seeding_scheme: how key and token become the seed of a list; ``"lefthash"`` for texts of the library.
     """
 
     vocab_size: Annotated[int, Range(2)]
     ratio: Annotated[float, Range(0, 1, open_low=True)] = 0.25
     key: Count = 15_485_863
+    seeding_scheme: SeedingScheme = "mixed"
 
     def __post_init__(self) -> None:
         if not 0 < self.size < self.vocab_size:
@@ -79,6 +89,13 @@ class GreenLists:
         check_labels("previous", previous, self.vocab_size)
         return torch.stack([_deal(self, token) for token in previous.tolist()]).to(previous.device)
 
+    def seed(self, previous: int) -> int:
+        """What seeds the list after this token, below 2⁶⁴."""
+        if self.seeding_scheme == "lefthash":
+            return self.key * previous % (2**64 - 1)
+        digest = hashlib.blake2b(f"{self.key} {previous}".encode(), digest_size=8).digest()
+        return int.from_bytes(digest, "little")
+
     @checked
     def colours(self, ids: Int[Tensor, "n"]) -> Bool[Tensor, "n_minus_1"]:
         """For each token but the first: is it green after its predecessor?"""
@@ -91,7 +108,7 @@ class GreenLists:
 
 @lru_cache(maxsize=8192)
 def _deal(lists: GreenLists, previous: int) -> Tensor:
-    generator = torch.Generator().manual_seed(lists.key * previous % _SEEDS)
+    generator = torch.Generator().manual_seed(lists.seed(previous))
     green = torch.zeros(lists.vocab_size, dtype=torch.bool)
     green[torch.randperm(lists.vocab_size, generator=generator)[: lists.size]] = True
     return green

@@ -34,7 +34,7 @@ class TestParity:
         ids[0, -1] = 0  # a seed of 0
         logits = torch.randn(5, vocab, generator=gen(1))
         theirs = WatermarkLogitsProcessor(vocab, "cpu", greenlist_ratio=ratio, bias=1.7, hashing_key=key)
-        ours = Watermark(GreenLists(vocab, ratio, key), 1.7)
+        ours = Watermark(GreenLists(vocab, ratio, key, "lefthash"), 1.7)
         torch.testing.assert_close(ours(ids, logits), theirs(ids, logits), rtol=0, atol=1e-6)
 
     @pytest.mark.parametrize("count_repeats", [True, False])
@@ -42,7 +42,7 @@ class TestParity:
         """γ|V| is whole here, so the shares agree; the text has repeated pairs, and a green share of its own."""
         from transformers import GPT2Config, WatermarkDetector, WatermarkingConfig
 
-        lists = GreenLists(40, 0.25)
+        lists = GreenLists(40, 0.25, seeding_scheme="lefthash")
         ids = write(Watermark(lists, 1.0), 120, torch.linspace(0, 3, 40))
         theirs = WatermarkDetector(
             GPT2Config(vocab_size=40, bos_token_id=39),
@@ -124,6 +124,46 @@ class TestTruth:
         assert found.p_exact > 10 * found.p_value
 
 
+def accusing(text: torch.Tensor, **options: str) -> int:
+    """How many of the false keys find z > 2 in a text that none of them marked."""
+    lists = (GreenLists(len(COMMON), 0.25, key, **options) for key in FALSE_KEYS)
+    return sum(detect(text, one).z > 2 for one in lists)
+
+
+COMMON = torch.zeros(150)  # logits of a writer: a quarter of the text is token 0, the rest even
+COMMON[0] = math.log(150 / 3)
+FALSE_KEYS = range(10_007, 10_047)
+# More accusing keys than that come about once in a thousand times, if each accuses with the chance of z > 2.
+MOST = next(k for k in range(41) if binomial_tail(k + 1, 40, 0.5 * math.erfc(2 / math.sqrt(2))) < 1e-3)
+
+
+@pytest.mark.parametrize("key", [15_485_863, 2301, 10_006])
+class TestFalseKeys:
+    """A key must find no more in another key's text than in text that nobody marked."""
+
+    def test_text_of_another_key_is_accused_as_rarely_as_unmarked_text(self, key):
+        lists = GreenLists(150, 0.25, key)
+        marked, unmarked = (write(Watermark(lists, delta), 300, COMMON) for delta in (2.0, 0.0))
+        assert detect(marked, lists).z > 10
+        assert accusing(marked) <= MOST
+        assert accusing(unmarked) <= MOST
+
+    def test_the_librarys_keys_collide(self, key):
+        """After token 0 its seed is 0 for each key, and the test above fails."""
+        marked = write(Watermark(GreenLists(150, 0.25, key, "lefthash")), 300, COMMON)
+        assert accusing(marked, seeding_scheme="lefthash") > MOST
+        assert len({GreenLists(150, 0.25, other, "lefthash").seed(0) for other in FALSE_KEYS}) == 1
+
+
+class TestSeeds:
+    def test_neither_products_nor_sums_nor_digits_of_key_and_token_collide(self):
+        """3 · 4 = 2 · 6, "1" + "23" = "12" + "3"; and hardly two of 60,000 in the 32 bits that torch's generator keeps."""
+        seeds = [GreenLists(300, key=key).seed(token) for key in range(1, 201) for token in range(300)]
+        assert len(set(seeds)) == 60_000 and max(seeds) < 2**64
+        assert len({seed % 2**32 for seed in seeds}) >= 59_998
+        assert max(seeds) > 2**63
+
+
 class TestDependence:
     def test_only_the_last_token_decides(self):
         mark = Watermark(GreenLists(30))
@@ -155,6 +195,8 @@ def test_bad_input():
         GreenLists(30, 1.0)
     with rejects("key"):
         GreenLists(30, key=0)
+    with rejects("seeding_scheme"):
+        GreenLists(30, seeding_scheme="selfhash")
     with rejects("delta"):
         Watermark(GreenLists(30), -1.0)
     with rejects("ids"):
