@@ -127,7 +127,7 @@ def show_films(films: Tensor, names: Sequence[str]) -> None:
 def play_films(films: Tensor, names: Sequence[str], columns: int = 5, *, seconds: float = 0.25) -> None:
     """Show films in [-1, 1], shape (n, channels, frames, height, width), in motion, side by side, each under its name.
 
-    The picture is an animated GIF in 64 greys or colours that begins again after its last frame, which stays a little longer.
+    The picture is an animated GIF in 16 greys or colours that begins again after its last frame, which stays a little longer.
 
     Args:
         columns: films in a row.
@@ -140,7 +140,7 @@ def play_films(films: Tensor, names: Sequence[str], columns: int = 5, *, seconds
     if len(names) != n:
         raise ValueError(f"names: got {len(names)}, wanted one for each of {n} films")
     check_number("seconds", seconds, low=0, open_low=True)
-    gap, title = 2, 4  # in pixels of the film; the names stand on white above it
+    gap, title = 2, 6  # in pixels of the film; the names stand in two lines on white above it
     sheets = [image_grid(F.pad(frame, (0, 0, title, 0), value=1.0), columns, gap=gap) for frame in films.unbind(2)]
     rows, across = sheets[0].shape[:2]
     figure = plt.figure(figsize=(5.6, 5.6 * rows / across), layout="none")
@@ -150,12 +150,12 @@ def play_films(films: Tensor, names: Sequence[str], columns: int = 5, *, seconds
     for i, name in enumerate(names):
         row, column = divmod(i, columns)
         place = column * (width + gap) + (width - 1) / 2, row * (height + title + gap) + title / 2 - 0.5
-        ax.text(*place, name, ha="center", va="center", fontsize=9)
+        ax.text(*place, textwrap.fill(name, 12), ha="center", va="center", fontsize=9, linespacing=1)
     pictures = []
     for sheet in sheets:
         shown.set_data(sheet)
         figure.canvas.draw()
-        pictures.append(Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB").quantize(64))
+        pictures.append(Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB").quantize(16))
     plt.close(figure)
     stream, shown_for = io.BytesIO(), [round(1000 * seconds)] * (frames - 1) + [round(3000 * seconds)]
     pictures[0].save(stream, "GIF", save_all=True, append_images=pictures[1:], duration=shown_for, loop=0)

@@ -119,7 +119,7 @@ def test_films_play_frame_by_frame_and_begin_again(monkeypatch):
         grey = np.asarray(picture.convert("L"))
         pixel = grey.shape[1] / 18  # two films of 8 and a gap of 2
         seen = [
-            [grey[int((4 + row + 0.5) * pixel), int((left + column + 0.5) * pixel)] > 128 for row, column in places]
+            [grey[int((6 + row + 0.5) * pixel), int((left + column + 0.5) * pixel)] > 128 for row, column in places]
             for left, places in ((0, [(1, 1), (1, 3), (1, 5)]), (10, [(1, 1), (3, 1), (5, 1)]))
         ]
         assert seen == [[i == t for i in range(3)]] * 2
