@@ -79,10 +79,13 @@ def examine(
 
 @checked
 def variety(films: Float[Tensor, "n 1 frames height width"], digits: Int[Tensor, "n"]) -> float:
-    """How far the digits are from the mean of their name, a mean over pixels and names.
+    """How much of what tells digits apart is not their name: the variance within names as a share of all variance.
 
-    Where a digit is does not count: the first frame is cut out around its centre.
+    A share, so that stronger contrast changes nothing. Nor does it matter where a digit is: the first frame is cut out
+    around its centre. With few films of a name its mean fits them too well: compare equal numbers.
     """
     views = digit_crops(films, judge_films(films).paths)[:, 0]
-    groups = [views[digits == name] for name in digits.unique()]
-    return float(torch.stack([(group - group.mean(0)).square().mean() for group in groups]).mean())
+    means = torch.zeros_like(views)
+    for name in digits.unique():
+        means[digits == name] = views[digits == name].mean(0)
+    return float((views - means).square().mean() / (views - views.mean(0)).square().mean())
