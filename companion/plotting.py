@@ -127,7 +127,7 @@ def show_films(films: Tensor, names: Sequence[str]) -> None:
 def play_films(films: Tensor, names: Sequence[str], columns: int = 5, *, seconds: float = 0.25) -> None:
     """Show films in [-1, 1], shape (n, channels, frames, height, width), in motion, side by side, each under its name.
 
-    The picture is an animated GIF in 16 greys or colours that begins again after its last frame, which stays a little longer.
+    The picture is an animated GIF in nine greys, or 16 colours, that begins again after its last frame; that one stays longer.
 
     Args:
         columns: films in a row.
@@ -142,6 +142,7 @@ def play_films(films: Tensor, names: Sequence[str], columns: int = 5, *, seconds
     check_number("seconds", seconds, low=0, open_low=True)
     gap, title = 2, 6  # in pixels of the film; the names stand in two lines on white above it
     sheets = [image_grid(F.pad(frame, (0, 0, title, 0), value=1.0), columns, gap=gap) for frame in films.unbind(2)]
+    sheets = [np.round(8 * sheet) / 8 for sheet in sheets]  # noise that nobody sees would make up most of the file
     rows, across = sheets[0].shape[:2]
     figure = plt.figure(figsize=(5.6, 5.6 * rows / across), layout="none")
     ax = figure.add_axes((0, 0, 1, 1))
