@@ -3,6 +3,7 @@
 Figures are at most 6 inches wide with 11-point text, so that they can still be read on a phone.
 """
 
+import io
 import textwrap
 from collections.abc import Callable, Sequence
 from typing import Annotated
@@ -10,10 +11,14 @@ from typing import Annotated
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from IPython.display import Image as DisplayedImage
+from IPython.display import display
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
 from companion.validate import Count, Finite, Positive, Range, checked
 
@@ -119,6 +124,51 @@ def show_films(films: Float[Tensor, "n channels frames height width"], names: Se
     ax.grid(False)
     ax.spines[:].set_visible(False)
     plt.show()
+
+
+@checked
+def play_films(
+    films: Finite[Tensor, "n channels frames height width"],
+    names: Sequence[str],
+    columns: Count = 5,
+    *,
+    seconds: Positive = 0.25,
+) -> None:
+    """Show films in [-1, 1], shape (n, channels, frames, height, width), in motion, side by side, each under its name.
+
+    The picture is an animated GIF in nine greys, or 16 colours, that begins again after its last frame; that one stays longer.
+
+    Args:
+        columns: films in a row.
+        seconds: for which each frame is seen.
+
+    Raises:
+        ValueError: another shape, or not one name for each film.
+    """
+    n, _, frames, height, width = films.shape
+    if len(names) != n:
+        raise ValueError(f"names: got {len(names)}, wanted one for each of {n} films")
+    gap, title = 2, 6  # in pixels of the film; the names stand in two lines on white above it
+    sheets = [image_grid(F.pad(frame, (0, 0, title, 0), value=1.0), columns, gap=gap) for frame in films.unbind(2)]
+    sheets = [np.round(8 * sheet) / 8 for sheet in sheets]  # noise that nobody sees would make up most of the file
+    rows, across = sheets[0].shape[:2]
+    figure = plt.figure(figsize=(5.6, 5.6 * rows / across), layout="none")
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.set_axis_off()
+    shown = ax.imshow(sheets[0], vmin=0, vmax=1)
+    for i, name in enumerate(names):
+        row, column = divmod(i, columns)
+        place = column * (width + gap) + (width - 1) / 2, row * (height + title + gap) + title / 2 - 0.5
+        ax.text(*place, textwrap.fill(name, 12), ha="center", va="center", fontsize=9, linespacing=1)
+    pictures = []
+    for sheet in sheets:
+        shown.set_data(sheet)
+        figure.canvas.draw()
+        pictures.append(Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB").quantize(16))
+    plt.close(figure)
+    stream, shown_for = io.BytesIO(), [round(1000 * seconds)] * (frames - 1) + [round(3000 * seconds)]
+    pictures[0].save(stream, "GIF", save_all=True, append_images=pictures[1:], duration=shown_for, loop=0)
+    display(DisplayedImage(stream.getvalue(), format="gif"))
 
 
 @checked

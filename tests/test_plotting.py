@@ -1,5 +1,6 @@
 """The arrays behind the figures; nbval never compares pictures."""
 
+import io
 import math
 
 import matplotlib as mpl
@@ -7,9 +8,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from companion import plotting
-from companion.plotting import density, image_grid, panels, scatter, show_films, show_images, use_style
+from companion.plotting import density, image_grid, panels, play_films, scatter, show_films, show_images, use_style
 from tests.conftest import rejects
 
 
@@ -98,6 +100,32 @@ def test_each_film_is_a_row_with_its_name(monkeypatch):
     assert heights[1] == pytest.approx(0.1 + 4.4 * (6 * 4 + 5 * 2) / (3 * 6 + 2 * 2)), "as high as its sheet"
     with rejects("names: got 1"):
         show_films(films, ["one for two"])
+
+
+def test_films_play_frame_by_frame_and_begin_again(monkeypatch):
+    """A white pixel that goes right in the first film and down in the second: in each frame of the GIF it is where it was."""
+    played = []
+    monkeypatch.setattr(plotting, "display", played.append)
+    films = torch.full((2, 1, 3, 8, 8), -1.0)
+    for t in range(3):
+        films[0, 0, t, 1, 2 * t + 1], films[1, 0, t, 2 * t + 1, 1] = 1.0, 1.0
+    play_films(films, ["right", "down"], columns=2, seconds=0.2)
+    picture = Image.open(io.BytesIO(played[0].data))
+    assert (picture.format, picture.n_frames, picture.info["loop"]) == ("GIF", 3, 0) and not plt.get_fignums()
+    shown_for = []
+    for t in range(3):
+        picture.seek(t)
+        shown_for.append(picture.info["duration"])
+        grey = np.asarray(picture.convert("L"))
+        pixel = grey.shape[1] / 18  # two films of 8 and a gap of 2
+        seen = [
+            [grey[int((6 + row + 0.5) * pixel), int((left + column + 0.5) * pixel)] > 128 for row, column in places]
+            for left, places in ((0, [(1, 1), (1, 3), (1, 5)]), (10, [(1, 1), (3, 1), (5, 1)]))
+        ]
+        assert seen == [[i == t for i in range(3)]] * 2
+    assert shown_for == [200, 200, 600]
+    with rejects("names: got 1"):
+        play_films(films, ["one for two"])
 
 
 def test_scatter_draws_the_points():

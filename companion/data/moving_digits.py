@@ -77,6 +77,8 @@ class FilmMaker:
         ink: rows and columns of the ink.
         labels: the digits.
         speed: pixels a frame.
+        centred: whether digit and direction decide the place, too: across the motion the digit stands in the middle, and
+            along it its path does, as far as the canvas has room for all of the film's moves. Otherwise starts are drawn.
     """
 
     split: str
@@ -84,6 +86,7 @@ class FilmMaker:
     ink: Int[Tensor, "n 2"]
     labels: Int[Tensor, "n"]
     speed: float
+    centred: bool = False
 
     @checked
     def draw(
@@ -98,7 +101,8 @@ class FilmMaker:
     ) -> FilmSet:
         """``n`` new films: which digit, where it starts and which of the ``ways`` it goes are drawn evenly.
 
-        The start leaves room for half of the film's moves before the first bounce, where the canvas has so much.
+        The start leaves room for half of the film's moves before the first bounce, where the canvas has so much, and for
+        all of them if ``centred``.
 
         Raises:
             ValueError: a count below 1, a canvas that is smaller than the digits, or ways that are no directions.
@@ -113,9 +117,10 @@ class FilmMaker:
         directions = allowed[randint(len(ways), (n,), generator, self.labels)]
         velocity = _UNIT[directions] * self.speed
         room = (torch.tensor([height, width]) - self.ink[which]).float()
-        ahead = velocity.abs() * math.ceil((frames - 1) / 2)
+        ahead = velocity.abs() * (frames - 1 if self.centred else math.ceil((frames - 1) / 2))
         span = (room - ahead).clamp(min=0)  # how far from the near wall the start may be
-        start = (rand((n, 2), generator, self.sprites) * (span + 1)).floor().minimum(span)
+        place = torch.full_like(span, 0.5) if self.centred else rand((n, 2), generator, self.sprites)
+        start = (place * (span + 1)).floor().minimum(span)
         start = torch.where(velocity < 0, room - start, start)
         corners, velocities, bounces = bounce(start, velocity, room, frames)
         labels = self.labels[which]

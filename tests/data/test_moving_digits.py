@@ -1,6 +1,7 @@
 """Moving digits: the films, their ground truth, their captions and their splits."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -110,6 +111,17 @@ class TestFilms:
         for frames in (8, 9):  # 7 moves and 8
             wide = maker.draw(300, gen(), frames=frames, height=40, width=40).bounces
             assert not wide[:, :4].any() and wide[:, 4].any(), "half of the moves is four"
+
+    def test_centred_films_of_one_digit_and_direction_are_one_film(self, maker):
+        """Where the canvas has room no digit bounces, and its path's middle is the canvas's, to half a pixel."""
+        films = replace(maker, centred=True).draw(200, gen(), height=30, width=30)
+        assert not films.bounces.any()
+        assert ((films.positions[:, 0] + films.positions[:, -1]) / 2 - 14.5).abs().max() <= 0.5
+        one = replace(maker, centred=True, sprites=maker.sprites[:1], ink=maker.ink[:1], labels=maker.labels[:1])
+        first, again = one.draw(40, gen()), one.draw(40, gen(1))
+        for way in range(4):
+            same = torch.cat([first.films[first.directions == way], again.films[again.directions == way]])
+            assert len(same) > 2 and (same == same[:1]).all()
 
     def test_cutting_loses_no_ink(self):
         for image in (digits("valid", limit=40).images[:, 0] + 1) / 2:
