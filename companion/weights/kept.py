@@ -55,7 +55,7 @@ def kept(name: str, model: Model) -> Model | None:
 
     Raises:
         ValueError: another name, or a model of other sizes.
-        CorruptWeights: the file cannot be read.
+        RuntimeError: the file cannot be read (`companion.weights.CorruptWeights`).
     """
     file = _file(name)
     if not file.is_file():
