@@ -1,7 +1,8 @@
 """The package's commands.
 
-``python -m companion train NAME`` trains weights that ship with the course. ``python -m companion measure NAME``
-makes the table of training runs that a lesson reads. ``python -m companion lesson FILE`` runs a lesson without Jupyter, on several processes under ``torchrun --nproc-per-node N -m companion lesson FILE``.
+``python -m companion train NAME`` trains weights that ship with the course. ``python -m companion measure NAME`` makes a table of
+training runs that ships with the course. ``python -m companion lesson FILE`` runs a lesson without Jupyter, on several processes
+under ``torchrun --nproc-per-node N -m companion lesson FILE``.
 """
 
 import argparse
@@ -27,7 +28,9 @@ def main() -> None:
     train.add_argument("--seed", type=int, help="the recipe's own if not given")
     train.add_argument("--folder", type=Path, help="where to write; the package itself if not given")
     train.add_argument("--checkpoint", type=Path, help="where to save the state and resume from; _build if not given")
-    measure = commands.add_parser("measure", help="make the training runs whose table ships with the course, or go on with them")
+    measure = commands.add_parser(
+        "measure", help="make the training runs whose table ships with the course, or go on with them"
+    )
     measure.add_argument("name", choices=sorted(RUNS))
     measure.add_argument("--smoke", action="store_true", help="a few runs in seconds; needs --table")
     measure.add_argument("--table", type=Path, help="where to write; the package itself if not given")

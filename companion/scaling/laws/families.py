@@ -141,7 +141,9 @@ def winners(runs: Sequence[Run], family: str, compute: float) -> list[Run]:
 
 
 @checked
-def best_counting(texts: Texts, tokens: Count, *, seed: int = 0, orders: Sequence[int] = range(1, 9)) -> tuple[int, float]:
+def best_counting(
+    texts: Texts, tokens: Count, *, seed: int = 0, orders: Sequence[int] = range(1, 9)
+) -> tuple[int, float]:
     """The order of the n-gram that is best on validation text after so many characters, and its nats on the test text.
 
     It reads them as passages of at most a thousand, drawn from anywhere in the training text as the networks' are; if there

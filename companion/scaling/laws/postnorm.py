@@ -13,7 +13,6 @@ encoder and so no attention to one, as in the first GPT (Radford et al. 2018); n
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 

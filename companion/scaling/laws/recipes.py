@@ -39,7 +39,7 @@ def make_runs(name: str, *, smoke: bool = False, path: Path | None = None) -> tu
     table = RunTable(path, (f"{name}: {RECIPES[name]}", _DATA, f"python -m companion measure {name}"))
     texts = load_texts(pieces=1) if smoke else load_texts()
     if name == "valleys":
-        small = {"valleys": {c: ((4, 6, 8), 1) for c in (2e7, 4e7)}, "far": 8e7} if smoke else {}
+        small = {"valleys": dict.fromkeys((20000000.0, 40000000.0), ((4, 6, 8), 1)), "far": 8e7} if smoke else {}
         train_valleys(table, texts, **small)
     else:
         small = {"families": FAMILIES, "computes": (1e7,), "seeds": 1} if smoke else {}

@@ -7,7 +7,6 @@ test plays; of both, pieces from all over the split are read, so that one play d
 import time
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
@@ -17,7 +16,7 @@ from companion.language.scoring import mean_nats
 from companion.scaling.laws.family import BATCH, CONTEXT, FINAL, train_to_end
 from companion.scaling.laws.runs import Run
 from companion.training import TrainingDiverged
-from companion.validate import Count, Positive, Range, checked
+from companion.validate import Count, Positive, checked
 
 __all__ = ["Texts", "load_texts", "train_and_measure"]
 

@@ -11,7 +11,14 @@ Source: Hoffmann et al., 2022, arXiv:2203.15556, approaches 2 (valleys) and 3 (t
 from collections.abc import Mapping, Sequence
 
 from companion.scaling.flops import decoder_flops
-from companion.scaling.laws.family import FINAL, build_member, count_parameters, family_config, learning_rate, tokens_for
+from companion.scaling.laws.family import (
+    FINAL,
+    build_member,
+    count_parameters,
+    family_config,
+    learning_rate,
+    tokens_for,
+)
 from companion.scaling.laws.fit import ScalingLaw, fit_law
 from companion.scaling.laws.runs import Run, RunTable
 from companion.scaling.laws.texts import Texts, train_and_measure
