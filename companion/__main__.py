@@ -1,8 +1,8 @@
 """The package's commands.
 
-``python -m companion train NAME`` trains weights that ship with the course. ``python -m companion measure NAME`` makes a table of
-training runs that ships with the course. ``python -m companion lesson FILE`` runs a lesson without Jupyter, on several processes
-under ``torchrun --nproc-per-node N -m companion lesson FILE``.
+``python -m companion train NAME`` trains weights that ship with the course. ``python -m companion measure NAME`` makes a table
+of training runs that ships with the course. ``python -m companion lesson FILE`` runs a lesson without Jupyter, on several
+processes under ``torchrun --nproc-per-node N -m companion lesson FILE``.
 """
 
 import argparse

@@ -5,7 +5,7 @@ wide as is best for it. At every compute of `COMPUTES` each family gets the same
 `RATES`, by the loss on validation text:
 
     from the point that was best at the compute before (at first from `START`) look at the next wider and narrower
-    model and at half and double the learning rate; go to the best; stop where no neighbour is better          (eq-families-climb)
+    model and at half and double the learning rate; go to the best; stop where no neighbour is better  (eq-families-climb)
 
 So each family's result has beaten the same four neighbours. The winner is trained again with `SEEDS` more seeds. Everything
 else is the same for all: batches, schedule, optimiser, the start of the weights (`companion.scaling.laws.family`), passages.

@@ -4,8 +4,8 @@ A scaling law is fitted to runs (N, D, L). They must be comparable, and each mus
 
 - one shape: `LAYERS` blocks of today's decoder, heads of about `HEAD_WIDTH`; only the width w differs
 - a learning rate that suits width and length (eq-laws-lr):
-  :math:`\eta(w, D) = \eta_{32}\, (32 / w)^{p} \min\big(1, \sqrt{D_0 / D}\big)`, with `RATE`, `POWER` and `SHORT`, tuned by trials
-  on validation text at widths from 8 to 48 and from 100 to 2,000 updates
+  :math:`\eta(w, D) = \eta_{32}\, (32 / w)^{p} \min\big(1, \sqrt{D_0 / D}\big)`, with `RATE`, `POWER` and `SHORT`, tuned by
+  trials on validation text at widths from 8 to 48 and from 100 to 2,000 updates
 - a schedule that ends with the run: the learning rate falls along half a cosine to `FINAL` of its height at the last of the
   D tokens. A checkpoint from the middle of a longer run has a rate that is still high, and a worse loss than a run that was
   planned for its D; Hoffmann et al. name this as what led Kaplan et al. to too large models

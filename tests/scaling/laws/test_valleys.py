@@ -1,4 +1,4 @@
-"""The valleys: the bet comes before its runs, the shipped table is the recipe's, one of its runs comes out again."""
+"""The valleys: the bet comes before its runs, the shipped table is the recipe's, and a run of it comes out again."""
 
 from dataclasses import replace
 from pathlib import Path
