@@ -17,6 +17,7 @@ algorithms depends on the compute).
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Annotated
 
 import torch
@@ -32,9 +33,18 @@ from companion.scaling.laws.postnorm import PostNormConfig, PostNormTransformer
 from companion.scaling.laws.runs import Run, RunTable
 from companion.scaling.laws.texts import Texts, train_and_measure
 from companion.text.gpt import GPT, GPTConfig
-from companion.validate import Count, Range, check_choice, checked
+from companion.validate import Count, Positive, Range, check_choice, checked
 
-__all__ = ["FAMILIES", "best_counting", "build", "climb", "forward_flops", "search_families", "winners"]
+__all__ = [
+    "FAMILIES",
+    "best_counting",
+    "build",
+    "climb",
+    "compute_for_loss",
+    "forward_flops",
+    "search_families",
+    "winners",
+]
 
 FAMILIES = ("LSTM", "Transformer", "GPT-2", "today")
 WIDTHS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192)
@@ -141,8 +151,29 @@ def winners(runs: Sequence[Run], family: str, compute: float) -> list[Run]:
 
 
 @checked
+def compute_for_loss(computes: Sequence[Positive], losses: Sequence[Positive], loss: Positive) -> float | None:
+    """The compute at which a family's curve reaches a loss: ln C, interpolated between two neighbouring points of the curve.
+
+    Its ratio to another family's compute at that loss is the factor of progress between the two. None where the curve does
+    not reach so far: nothing is extrapolated.
+
+    Raises:
+        ValueError: not one loss for each compute, or a loss that does not fall.
+    """
+    if len(losses) != len(computes) or any(a <= b for a, b in pairwise(losses)):
+        raise ValueError(
+            f"losses: got {list(losses)}, wanted one for each of {len(computes)} computes, each below the last"
+        )
+    curve = list(zip(computes, losses, strict=True))
+    for (c, above), (d, below) in pairwise(curve):
+        if below <= loss <= above:
+            return float(c * (d / c) ** ((above - loss) / (above - below)))
+    return None
+
+
+@checked
 def best_counting(
-    texts: Texts, tokens: Count, *, seed: int = 0, orders: Sequence[int] = range(1, 9)
+    texts: Texts, tokens: Count, *, seed: int = 0, orders: Sequence[int] = range(1, 8)
 ) -> tuple[int, float]:
     """The order of the n-gram that is best on validation text after so many characters, and its nats on the test text.
 
@@ -155,9 +186,13 @@ def best_counting(
         draw = passages(ids, length)
         (rows,) = draw(-(-tokens // length), torch.Generator().manual_seed(seed))
         ids = rows.flatten()[:tokens]
-    models = {k: NGram(ids, NGramConfig(len(texts.alphabet), k)) for k in orders if k < len(ids)}
-    order = min(models, key=lambda k: _nats(models[k], texts.valid))
-    return order, _nats(models[order], texts.test)
+    model = NGram(ids, NGramConfig(len(texts.alphabet), max(orders)))
+    levels, nats = model.levels, {}
+    for order in orders:  # the counts of a shorter order are the first levels of the longest
+        model.levels = levels[: order + 1]
+        nats[order] = _nats(model, texts.valid), _nats(model, texts.test)
+    best = min(nats, key=lambda order: nats[order][0])
+    return best, nats[best][1]
 
 
 def _nats(model: NGram, ids: Int[Tensor, "tokens"]) -> float:

@@ -16,6 +16,7 @@ from companion.scaling.laws.families import (
     best_counting,
     build,
     climb,
+    compute_for_loss,
     forward_flops,
     winners,
 )
@@ -92,6 +93,26 @@ class TestBuild:
             assert torch.equal(first, again) and not torch.equal(first, other)
 
 
+class TestFactor:
+    def test_planted_factor_is_found(self) -> None:
+        """Two curves L = C^-0.1, one of them at eight times the compute: a factor of eight, wherever it is read."""
+        computes = [10.0**k for k in range(3, 9)]
+        near, far = ([(c / shift) ** -0.1 for c in computes] for shift in (1.0, 8.0))
+        for loss in (0.33, 0.4):
+            ratio = compute_for_loss(computes, far, loss) / compute_for_loss(computes, near, loss)
+            assert ratio == pytest.approx(8, rel=0.03)  # a straight line between points of a curve
+
+    def test_points_of_the_curve_are_met_and_nothing_is_extrapolated(self) -> None:
+        assert [compute_for_loss([1.0, 10.0, 100.0], [3.0, 2.0, 1.5], loss) for loss in (3.0, 2.0, 1.5)] == [
+            1.0,
+            10.0,
+            100.0,
+        ]
+        assert compute_for_loss([1.0, 10.0], [3.0, 2.0], 2.5) == pytest.approx(10**0.5)
+        assert compute_for_loss([1.0, 10.0], [3.0, 2.0], 1.9) is None
+        assert compute_for_loss([1.0, 10.0], [3.0, 2.0], 3.1) is None
+
+
 class TestCounting:
     def test_order_is_chosen_on_validation_text_and_reported_on_the_test_text(self) -> None:
         """Every token repeats the one two places back: two tokens of context are needed, and more only dilute."""
@@ -122,5 +143,9 @@ def test_rejects() -> None:
         build("RNN", 8, 31, 0)
     with rejects("runs: got none"):
         winners((), "LSTM", 1e9)
+    with rejects("losses"):
+        compute_for_loss([1.0, 10.0], [2.0, 3.0], 2.5)
+    with rejects("losses"):
+        compute_for_loss([1.0, 10.0], [2.0], 2.5)
     with rejects("tokens"):
         best_counting(load_texts(pieces=1), 0)
