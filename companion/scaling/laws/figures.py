@@ -19,7 +19,16 @@ from companion.scaling.laws.isoflop import Valley
 from companion.scaling.laws.runs import Run
 from companion.scaling.published import MODELS
 
-__all__ = ["by_size", "draw_bet", "draw_families", "draw_floors", "draw_map", "draw_seeds", "draw_valleys"]
+__all__ = [
+    "by_size",
+    "draw_bet",
+    "draw_constant",
+    "draw_families",
+    "draw_floors",
+    "draw_map",
+    "draw_seeds",
+    "draw_valleys",
+]
 
 NAMES = {
     "LSTM": "LSTM, 1997",
@@ -96,6 +105,19 @@ def draw_bet(
     ax.plot([], [], "*", color=RED, ms=12, label="made after the bet")
     ax.legend()
     return _finished(ax)
+
+
+def draw_constant(values: Sequence[float], promised: Sequence[float], reached: float) -> Axes:
+    """Histograms of the bootstrap's E and of what the same laws promise for one run, and a loss that a model has reached."""
+    _, ax = plt.subplots(figsize=(5.6, 2.8))
+    bins = torch.linspace(0, 2.5, 64).tolist()
+    ax.hist(values, bins, color=ORANGE, alpha=0.85, label="E, the loss at infinity")
+    ax.hist(promised, bins, color=RED, alpha=0.85, label="loss of the bet")
+    ax.axvline(reached, color=BLACK, ls="--", label="reached by a larger model")
+    ax.set(xlabel="nats a character", ylabel="bootstrap laws")
+    ax.legend(loc="upper left", fontsize=9)
+    plt.show()
+    return ax
 
 
 def draw_families(won: Mapping[str, Sequence[Sequence[Run]]], counting: Sequence[float]) -> Axes:

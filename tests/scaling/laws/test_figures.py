@@ -69,6 +69,12 @@ def test_bet_shows_the_law_the_runs_and_the_band() -> None:
     assert float(band[:, 1].max()) > max(y for _, y in data(curve)) + 0.05
 
 
+def test_constant_shows_every_law_and_the_mark() -> None:
+    ax = figures.draw_constant([0.5, 0.9, 1.1], [1.7, 1.71, 1.72], 1.3)
+    assert sum(patch.get_height() for patch in ax.patches) == 6
+    assert ax.lines[0].get_xdata()[0] == 1.3
+
+
 def test_families_show_means_of_the_test_text() -> None:
     won = {"today": [ROW[:2], [replace(run, compute=1e10) for run in ROW[2:4]]]}
     ax = figures.draw_families(won, [2.0, 1.9])
