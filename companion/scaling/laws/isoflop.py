@@ -24,7 +24,7 @@ from torch import Tensor
 from companion.training.random import randint
 from companion.validate import Count, Positive, Range, checked
 
-__all__ = ["Valley", "exponent", "fit_valley", "resample_valley"]
+__all__ = ["Valley", "exponent", "extrapolate", "fit_valley", "resample_valley"]
 
 
 @dataclass(frozen=True)
@@ -102,11 +102,23 @@ def exponent(computes: Sequence[Positive], optima: Sequence[Positive]) -> float:
     Raises:
         ValueError: fewer than two computes, or not one optimum for each.
     """
+    return _line(computes, optima)[0]
+
+
+@checked
+def extrapolate(computes: Sequence[Positive], optima: Sequence[Positive], compute: Positive) -> float:
+    """N* at another compute, on the line through ln N* (eq-laws-power); errors as `exponent`."""
+    slope, middle, height = _line(computes, optima)
+    return math.exp(height + slope * (math.log(compute) - middle))
+
+
+def _line(computes: Sequence[float], optima: Sequence[float]) -> tuple[float, float, float]:
+    """Slope, mean ln C and mean ln N*."""
     if len(computes) != len(optima) or len(set(computes)) < 2:
         raise ValueError(f"computes: got {len(computes)} and {len(optima)} optima, wanted one each for at least 2")
     x, y = (torch.tensor(values, dtype=torch.float64).log() for values in (computes, optima))
-    x = x - x.mean()
-    return float((x * y).sum() / (x * x).sum())
+    away = x - x.mean()
+    return float((away * y).sum() / (away * away).sum()), float(x.mean()), float(y.mean())
 
 
 def _near_floor(parameters: Sequence[float], losses: Sequence[float], sizes: int) -> tuple[Tensor, Tensor]:

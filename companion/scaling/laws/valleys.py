@@ -1,9 +1,9 @@
 """The runs from which the lesson reads its law: six amounts of compute, six sizes each, and a bet on a seventh amount.
 
 The family is that of `companion.scaling.laws.family`, with its rule for the learning rate. For each compute of `VALLEYS` the
-sizes reach from too small to too large. Then the law is fitted, the best size for `FAR`, a compute that no run had, is read off
-it, the bet is written into the table, and only then three models are trained with that compute: the best size as promised, and
-about half and twice of it.
+sizes reach from too small to too large. Then the best size for `FAR`, a compute that no run had, is foretold in two ways, by
+the floors of the valleys and by the law; the bet is written into the table, and only then the models are trained with that
+compute: both best sizes, and about half and twice of the first.
 
 Source: Hoffmann et al., 2022, arXiv:2203.15556, approaches 2 (valleys) and 3 (the law).
 """
@@ -20,11 +20,22 @@ from companion.scaling.laws.family import (
     tokens_for,
 )
 from companion.scaling.laws.fit import ScalingLaw, fit_law
+from companion.scaling.laws.isoflop import Valley, extrapolate, fit_valley
 from companion.scaling.laws.runs import Run, RunTable
 from companion.scaling.laws.texts import Texts, train_and_measure
 from companion.validate import Count, Positive, checked
 
-__all__ = ["FAR", "VALLEYS", "far_widths", "fit_runs", "rule_rate", "train_member", "train_valleys"]
+__all__ = [
+    "FAR",
+    "VALLEYS",
+    "far_widths",
+    "fit_runs",
+    "floors_of",
+    "promised",
+    "rule_rate",
+    "train_member",
+    "train_valleys",
+]
 
 # compute: (widths, how many seeds); the cheap runs are the noisy ones and get more
 VALLEYS: dict[float, tuple[tuple[int, ...], int]] = {
@@ -61,19 +72,42 @@ def fit_runs(runs: Sequence[Run], *, starts: int = 8) -> ScalingLaw:
     return fit_law(*columns, starts=starts).law
 
 
-@checked
-def far_widths(law: ScalingLaw, compute: Positive, vocab_size: Count) -> tuple[int, int, int]:
-    """The widths of about half the best size for a compute, of the best and of about twice as much, as a law promises.
+def floors_of(runs: Sequence[Run]) -> dict[float, Valley]:
+    """The valley's floor at each compute."""
+    rows = {
+        compute: [run for run in runs if run.compute == compute] for compute in sorted({run.compute for run in runs})
+    }
+    return {c: fit_valley([run.parameters for run in row], [run.valid for run in row]) for c, row in rows.items()}
 
-    The best is found among `CANDIDATES`, each with the tokens that it really could read, not by C = kND.
+
+@checked
+def promised(law: ScalingLaw, width: int, compute: Positive, vocab_size: Count) -> float:
+    """What a law says of the family's member of a width, with the tokens that it can really read."""
+    config = family_config(width, vocab_size)
+    return float(law.loss(count_parameters(config), tokens_for(compute, config)))
+
+
+@checked
+def far_widths(runs: Sequence[Run], compute: Positive, vocab_size: Count) -> dict[str, int]:
+    """Which widths to try at a compute that no run had: the best of two methods, and half and twice of the first.
+
+    ``"floors"`` follows the floors of the valleys along their power to the compute; ``"law"`` fits the law to all runs and
+    takes its best. ``"half"`` and ``"twice"`` have about half and twice the parameters of ``"floors"``. All from
+    `CANDIDATES`; two of them may be the same.
     """
     size = {width: count_parameters(family_config(width, vocab_size)) for width in CANDIDATES}
-    best = min(size, key=lambda w: law.loss(size[w], tokens_for(compute, family_config(w, vocab_size))))
 
     def nearest(parameters: float) -> int:
-        return min(set(size) - {best}, key=lambda w: max(size[w] / parameters, parameters / size[w]))
+        return min(size, key=lambda w: max(size[w] / parameters, parameters / size[w]))
 
-    return nearest(size[best] / 2), best, nearest(size[best] * 2)
+    floors, law = floors_of(runs), fit_runs(runs)
+    best = extrapolate(list(floors), [floor.parameters for floor in floors.values()], compute)
+    return {
+        "half": nearest(best / 2),
+        "floors": nearest(best),
+        "twice": nearest(best * 2),
+        "law": min(CANDIDATES, key=lambda w: promised(law, w, compute, vocab_size)),
+    }
 
 
 @checked
@@ -98,11 +132,11 @@ def train_valleys(
         for seed in range(seeds)
         for width in widths
     ]
-    law = fit_runs(points)
-    chosen = far_widths(law, far, vocab_size)
-    for width in chosen:
-        config = family_config(width, vocab_size)
-        n, d = count_parameters(config), tokens_for(far, config)
-        table.note(f"the bet on width {width} at {far:g}: {law.loss(n, d):.4f} nats, from the {len(points)} runs above")
-    for width in sorted(chosen):
+    law, chosen = fit_runs(points), far_widths(points, far, vocab_size)
+    for why, width in chosen.items():
+        loss = promised(law, width, far, vocab_size)
+        table.note(
+            f"the bet at {far:g}, {why}: width {width}, {loss:.4f} nats by the law of the {len(points)} runs above"
+        )
+    for width in sorted(set(chosen.values())):
         run(width, far, 0)

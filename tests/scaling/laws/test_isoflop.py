@@ -7,7 +7,7 @@ import torch
 
 from companion.metrics.intervals import percentile_interval
 from companion.scaling.laws.fit import ScalingLaw
-from companion.scaling.laws.isoflop import Valley, exponent, fit_valley, resample_valley
+from companion.scaling.laws.isoflop import Valley, exponent, extrapolate, fit_valley, resample_valley
 from tests.conftest import rejects
 
 SIZES = [1e3, 2e3, 4e3, 8e3, 1.6e4]
@@ -39,6 +39,10 @@ class TestTruth:
         computes = [1e9, 1e11, 1e14]
         found = exponent(computes, [law.optimum(c).parameters for c in computes])
         assert found == pytest.approx(0.5 / 0.8, rel=1e-9)
+
+    def test_extrapolation_goes_on_along_the_power(self) -> None:
+        computes = [1e9, 1e10, 4e11]
+        assert extrapolate(computes, [3 * c**0.4 for c in computes], 1e13) == pytest.approx(3 * 1e13**0.4, rel=1e-9)
 
     def test_interval_holds_the_truth_as_often_as_it_says(self) -> None:
         """Ten runs a valley, 60 valleys, intervals of 80 %: between 60 % and 95 % of them hold the planted floor."""
@@ -87,3 +91,5 @@ def test_rejects() -> None:
         fit_valley(SIZES, losses(), sizes=2)
     with rejects("computes"):
         exponent([1e3], [1.0])
+    with rejects("computes"):
+        extrapolate([1e3, 1e4], [1.0], 1e5)
