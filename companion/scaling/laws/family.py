@@ -21,7 +21,7 @@ quarter of it. A Llama's 0.02 is meant for widths of a thousand; at a width of 1
 from typing import Annotated
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from companion.language.scoring import next_token_loss, passages
@@ -35,6 +35,7 @@ __all__ = [
     "count_parameters",
     "family_config",
     "learning_rate",
+    "sizes_along",
     "start_evenly",
     "tokens_for",
     "train_to_end",
@@ -71,6 +72,16 @@ def tokens_for(compute: Positive, config: LlamaConfig) -> int:
     """D: how many tokens a compute allows, in whole batches and at least one; exact, not C / 6N."""
     batch = BATCH * CONTEXT
     return batch * max(1, round(compute / (3 * decoder_flops(config) * batch)))
+
+
+@checked
+def sizes_along(
+    compute: Positive, vocab_size: Count, *, points: Annotated[int, Range(2)] = 400
+) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"]]:
+    """N and D of one compute as if the width were any number from 3 to 400, the hidden width 8/3 of it: for curves."""
+    w = torch.logspace(0.5, 2.6, points, dtype=torch.float64)
+    n = vocab_size * w + LAYERS * (12 * w**2 + 2 * w) + w
+    return n, compute / (6 * (LAYERS * (12 * w**2 + 2 * CONTEXT * w) + w * vocab_size))
 
 
 @torch.no_grad()

@@ -13,8 +13,8 @@ from matplotlib.ticker import NullFormatter
 
 from companion.metrics.intervals import Interval
 from companion.plotting import BLACK, BLUE, GREEN, ORANGE, PINK, RED, SKY
+from companion.scaling.laws.family import sizes_along
 from companion.scaling.laws.fit import ScalingLaw
-from companion.scaling.laws.frontier import sizes_along
 from companion.scaling.laws.isoflop import Valley
 from companion.scaling.laws.runs import Run
 from companion.scaling.published import MODELS

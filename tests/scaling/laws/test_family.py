@@ -13,6 +13,7 @@ from companion.scaling.laws.family import (
     build_member,
     family_config,
     learning_rate,
+    sizes_along,
     start_evenly,
     tokens_for,
     train_to_end,
@@ -37,6 +38,14 @@ class TestTruth:
     def test_parameters_are_counted_as_built(self, gated: bool) -> None:
         config = replace(family_config(24, 31), gated_attention=gated)
         assert family.count_parameters(config) == sum(p.numel() for p in Llama(config).parameters())
+
+    @pytest.mark.parametrize("width", [24, 48, 96])  # whose hidden width is 8/3 of it exactly
+    def test_a_curve_of_any_width_meets_the_family(self, width: int) -> None:
+        config, compute = family_config(width, 79), 1e12
+        n, d = sizes_along(compute, 79, points=20_001)
+        nearest = (n - family.count_parameters(config)).abs().argmin()
+        assert n[nearest].item() == pytest.approx(family.count_parameters(config), rel=1e-3)
+        assert d[nearest].item() == pytest.approx(tokens_for(compute, config), rel=2e-3)
 
     def test_even_start_keeps_the_variance(self) -> None:
         """A linear map of w inputs with variance one gives outputs with variance one; those into the stream, a quarter."""
