@@ -7,8 +7,9 @@ wide as is best for it. At every compute of `COMPUTES` each family gets the same
     from the point that was best at the compute before (at first from `START`) look at the next wider and narrower
     model and at half and double the learning rate; go to the best; stop where no neighbour is better  (eq-families-climb)
 
-So each family's result has beaten the same four neighbours. The winner is trained again with `SEEDS` more seeds. Everything
-else is the same for all: batches, schedule, optimiser, the start of the weights (`companion.scaling.laws.family`), passages.
+So each family's result has beaten the same four neighbours. The winner is trained again with `SEEDS` more seeds, which alone
+are reported: the run that was chosen as the best was lucky too (`winners`). Everything else is the same for all: batches,
+schedule, optimiser, the start of the weights (`companion.scaling.laws.family`), passages.
 
 Counting (1948) does no arithmetic with matrices, so its compute is none: it is compared at equal *data* (`best_counting`).
 
@@ -138,7 +139,9 @@ def search_families(
 
 
 def winners(runs: Sequence[Run], family: str, compute: float) -> list[Run]:
-    """The run of the lowest validation loss of a family at a compute, and the same with other seeds.
+    """The run of the lowest validation loss of a family at a compute, made again with the seeds that the search never saw.
+
+    The run that won is not among them: it won by luck too, and its loss would flatter.
 
     Raises:
         ValueError: no such run.
@@ -147,7 +150,7 @@ def winners(runs: Sequence[Run], family: str, compute: float) -> list[Run]:
     if not here:
         raise ValueError(f"runs: got none of {family} at {compute:g}, wanted at least one")
     best = min((run for run in here if run.seed == 0), key=lambda run: run.valid)
-    return [run for run in here if (run.width, run.rate) == (best.width, best.rate)]
+    return [run for run in here if run.seed > 0 and (run.width, run.rate) == (best.width, best.rate)]
 
 
 @checked
