@@ -17,7 +17,7 @@ Source: Gundlach et al., "On the Origin of Algorithmic Progress in AI", 2025, ar
 algorithms depends on the compute).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated
 
@@ -51,7 +51,12 @@ FAMILIES = ("LSTM", "Transformer", "GPT-2", "today")
 WIDTHS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192)
 RATES = (0.00125, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16)
 START = (16, 0.02)
-COMPUTES = (6.3e9, 2e10, 6.3e10, 2e11)
+COMPUTES: dict[str, tuple[float, ...]] = {
+    "LSTM": (6.3e9, 2e10, 6.3e10),
+    "Transformer": (6.3e9, 2e10),
+    "GPT-2": (6.3e9, 2e10),
+    "today": (6.3e9, 2e10, 6.3e10),
+}
 SEEDS = 2
 
 Point = tuple[int, int]
@@ -111,11 +116,10 @@ def search_families(
     table: RunTable,
     texts: Texts,
     *,
-    families: Sequence[str] = FAMILIES,
-    computes: Sequence[float] = COMPUTES,
+    computes: Mapping[str, Sequence[float]] = COMPUTES,
     seeds: Annotated[int, Range(0)] = SEEDS,
 ) -> None:
-    """Fill a table with all runs of the search that it lacks, the cheapest compute first."""
+    """Fill a table with all runs of the search that it lacks, a family after the other, its cheapest compute first."""
 
     def run(family: str, compute: float, width: int, rate: float, seed: int) -> Run:
         found = table.find((family, compute, width, rate, seed))
@@ -125,17 +129,16 @@ def search_families(
             found = table.add(train_and_measure(model, cost, texts, family, compute, width, rate, seed))
         return found
 
-    start = dict.fromkeys(families, (WIDTHS.index(START[0]), RATES.index(START[1])))
-    for compute in computes:
-        for family in families:
+    for family, amounts in computes.items():
+        here = WIDTHS.index(START[0]), RATES.index(START[1])
+        for compute in amounts:
 
             def score(point: Point, family: str = family, compute: float = compute) -> float:
                 return run(family, compute, WIDTHS[point[0]], RATES[point[1]], 0).valid
 
-            start[family] = climb(score, start[family], (len(WIDTHS), len(RATES)))
-            i, j = start[family]
+            here = climb(score, here, (len(WIDTHS), len(RATES)))
             for seed in range(1, seeds + 1):
-                run(family, compute, WIDTHS[i], RATES[j], seed)
+                run(family, compute, WIDTHS[here[0]], RATES[here[1]], seed)
 
 
 def winners(runs: Sequence[Run], family: str, compute: float) -> list[Run]:

@@ -7,6 +7,7 @@ test plays; of both, pieces from all over the split are read, so that one play d
 import time
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
@@ -31,6 +32,10 @@ class Texts:
     train: Int[Tensor, "n"]
     valid: Int[Tensor, "m"]
     test: Int[Tensor, "k"]
+
+    def to(self, device: torch.device | str) -> "Texts":
+        """The texts on a device, where models are then trained."""
+        return Texts(self.alphabet, self.train.to(device), self.valid.to(device), self.test.to(device))
 
 
 @checked
@@ -63,7 +68,7 @@ def train_and_measure(
     """Train a model on what a compute allows, to the end of its own schedule, and measure it.
 
     Args:
-        model: untrained, with the token table named ``tokens``.
+        model: untrained, with the token table named ``tokens``; it is moved to where the texts are.
         cost: operations of one forward pass for one token; a training is three of them.
         texts: what to read and what to be measured on.
         family: of the model, and so on: what the run is called in the table.
@@ -76,7 +81,9 @@ def train_and_measure(
     tokens = batch * max(1, round(compute / (3 * cost * batch)))
     parameters = sum(p.numel() for p in model.parameters())
     try:
-        train_to_end(model, texts.train, tokens, lr=rate, seed=1_000_003 * seed + width, final=final)
+        train_to_end(
+            model.to(texts.train.device), texts.train, tokens, lr=rate, seed=1_000_003 * seed + width, final=final
+        )
         valid, test = (mean_nats(model, ids) for ids in (texts.valid, texts.test))
     except TrainingDiverged:
         valid = test = float("inf")

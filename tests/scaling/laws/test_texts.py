@@ -31,6 +31,12 @@ def test_each_text_is_of_its_own_split_and_from_all_over_it() -> None:
         assert first not in read and second not in read
 
 
+def test_models_are_trained_where_the_texts_are() -> None:
+    """On a device without numbers, which the training asks for them: it has come that far."""
+    with pytest.raises(NotImplementedError, match="meta"):
+        train_and_measure(build_member(4, V, 0), 1000, TEXTS.to("meta"), "today", 2e6, 4, 0.1, 0)
+
+
 def test_a_run_is_a_training_and_two_measurements() -> None:
     config = family_config(8, V)
     run = train_and_measure(build_member(8, V, 3), decoder_flops(config), TEXTS, "today", 3e7, 8, 0.05, 3)
