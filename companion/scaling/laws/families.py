@@ -186,6 +186,7 @@ def best_counting(
     It reads them as passages of at most a thousand, drawn from anywhere in the training text as the networks' are; if there
     are fewer than ``tokens``, the whole text.
     """
+    texts = texts.to("cpu")  # counts are divided in double precision, which not every device has
     ids = texts.train
     if tokens < len(ids):
         length = min(tokens, 1000)
