@@ -17,7 +17,7 @@ Source: Gundlach et al., "On the Origin of Algorithmic Progress in AI", 2025, ar
 algorithms depends on the compute).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Annotated
 
@@ -51,12 +51,7 @@ FAMILIES = ("LSTM", "Transformer", "GPT-2", "today")
 WIDTHS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192)
 RATES = (0.00125, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16)
 START = (16, 0.02)
-COMPUTES: dict[str, tuple[float, ...]] = {
-    "LSTM": (6.3e9, 2e10, 6.3e10),
-    "Transformer": (6.3e9, 2e10),
-    "GPT-2": (6.3e9, 2e10),
-    "today": (6.3e9, 2e10, 6.3e10),
-}
+COMPUTES = (6.3e9, 2e10, 6.3e10)
 SEEDS = 2
 
 Point = tuple[int, int]
@@ -116,7 +111,8 @@ def search_families(
     table: RunTable,
     texts: Texts,
     *,
-    computes: Mapping[str, Sequence[float]] = COMPUTES,
+    families: Sequence[str] = FAMILIES,
+    computes: Sequence[float] = COMPUTES,
     seeds: Annotated[int, Range(0)] = SEEDS,
 ) -> None:
     """Fill a table with all runs of the search that it lacks, a family after the other, its cheapest compute first."""
@@ -129,9 +125,9 @@ def search_families(
             found = table.add(train_and_measure(model, cost, texts, family, compute, width, rate, seed))
         return found
 
-    for family, amounts in computes.items():
+    for family in families:
         here = WIDTHS.index(START[0]), RATES.index(START[1])
-        for compute in amounts:
+        for compute in computes:
 
             def score(point: Point, family: str = family, compute: float = compute) -> float:
                 return run(family, compute, WIDTHS[point[0]], RATES[point[1]], 0).valid

@@ -1,4 +1,4 @@
-"""The figures of the lesson on scaling laws; each shows runs of a table and returns the axes that it drew on.
+"""The figures of the lesson on scaling laws; each shows runs of a table.
 
 Amounts of compute stand at the curves, in thousand millions of operations (G), so that no colour has to be looked up.
 """
@@ -45,17 +45,17 @@ def by_size(runs: Sequence[Run]) -> dict[int, float]:
     return {n: mean(run.valid for run in runs if run.parameters == n) for n in sizes}
 
 
-def draw_valleys(near: Mapping[float, Sequence[Run]]) -> Axes:
+def draw_valleys(near: Mapping[float, Sequence[Run]]) -> None:
     """Loss against parameters, a curve for each compute; where there are several seeds, their mean."""
     _, ax = plt.subplots(figsize=(5.6, 4.2))
     for compute, runs in near.items():
         loss = by_size(runs)
         ax.plot(loss.keys(), loss.values(), "o-", color=BLUE, ms=4)
         _label(ax, compute, *[*loss.items()][-1], BLUE)
-    return _finished(ax)
+    _finish(ax)
 
 
-def draw_seeds(table: Sequence[Run], again: Sequence[Run]) -> Axes:
+def draw_seeds(table: Sequence[Run], again: Sequence[Run]) -> None:
     """The runs of one compute in the table, each seed a dot, and the same runs made again."""
     _, ax = plt.subplots(figsize=(5.6, 3.2))
     ax.plot(
@@ -63,12 +63,12 @@ def draw_seeds(table: Sequence[Run], again: Sequence[Run]) -> Axes:
     )
     ax.plot([run.parameters for run in again], [run.valid for run in again], "x-", color=RED, label="trained just now")
     ax.legend()
-    return _finished(ax)
+    _finish(ax)
 
 
 def draw_floors(
     near: Mapping[float, Sequence[Run]], floors: Mapping[float, Valley], spans: Mapping[float, Interval]
-) -> Axes:
+) -> None:
     """Runs of each compute with their parabola and a bar for the interval of N*."""
     _, ax = plt.subplots(figsize=(5.6, 4.4))
     for compute, runs in near.items():
@@ -80,7 +80,7 @@ def draw_floors(
         ax.plot([span.low, span.high], [floor.loss] * 2, color=ORANGE, lw=6, alpha=0.7, solid_capstyle="butt")
     ax.plot([], [], color=ORANGE, lw=6, alpha=0.7, label="best size N*, 90 % interval")
     ax.legend()
-    return _finished(ax)
+    _finish(ax)
 
 
 def draw_bet(
@@ -89,7 +89,7 @@ def draw_bet(
     law: ScalingLaw,
     laws: Sequence[ScalingLaw],
     vocab_size: int,
-) -> Axes:
+) -> None:
     """The law through the valleys that it was fitted to, and beyond them the bet with its 90 % band and its runs."""
     _, ax = plt.subplots(figsize=(5.6, 4.8))
     for runs in [*near.values(), far]:
@@ -104,23 +104,22 @@ def draw_bet(
     ax.fill_between(n[shown], low[shown], high[shown], color=RED, alpha=0.2, lw=0)
     ax.plot([], [], "*", color=RED, ms=12, label="made after the bet")
     ax.legend()
-    return _finished(ax)
+    _finish(ax)
 
 
-def draw_constant(values: Sequence[float], promised: Sequence[float], reached: float) -> Axes:
+def draw_constant(values: Sequence[float], promised: Sequence[float], reached: float) -> None:
     """Histograms of the bootstrap's E and of what the same laws promise for one run, and a loss that a model has reached."""
     _, ax = plt.subplots(figsize=(5.6, 2.8))
-    bins = torch.linspace(0, 2.5, 64).tolist()
+    bins = torch.linspace(0.5, 2.25, 71).tolist()
     ax.hist(values, bins, color=ORANGE, alpha=0.85, label="E, the loss at infinity")
     ax.hist(promised, bins, color=RED, alpha=0.85, label="loss of the bet")
     ax.axvline(reached, color=BLACK, ls="--", label="reached by a larger model")
     ax.set(xlabel="nats a character", ylabel="bootstrap laws")
     ax.legend(loc="upper left", fontsize=9)
     plt.show()
-    return ax
 
 
-def draw_families(won: Mapping[str, Sequence[Sequence[Run]]], counting: Sequence[float]) -> Axes:
+def draw_families(won: Mapping[str, Sequence[Sequence[Run]]], counting: Sequence[float]) -> None:
     """Test loss against compute: each family's winners, mean and standard deviation of the seeds, and counting."""
     _, ax = plt.subplots(figsize=(5.6, 4.4))
     for family, winners in won.items():
@@ -133,12 +132,14 @@ def draw_families(won: Mapping[str, Sequence[Sequence[Run]]], counting: Sequence
     computes = [runs[0].compute for runs in won["today"]]
     ax.plot(computes, counting, "x:", color=BLACK, label="counting, same characters")
     ax.set(xscale="log", xlabel="operations", ylabel="nats a character, test text")
-    ax.legend()
+    ax.set_xticks(computes, [f"{compute / 1e9:g} G" for compute in computes])
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_ylim(top=ax.get_ylim()[1] + 0.3)  # room for the legend
+    ax.legend(ncols=2, fontsize=9, loc="upper right")
     plt.show()
-    return ax
 
 
-def draw_map(points: Sequence[Run], far: Sequence[Run]) -> Axes:
+def draw_map(points: Sequence[Run], far: Sequence[Run]) -> None:
     """Tokens against parameters: the runs among published models, with grey lines of equal 6 N D."""
     _, ax = plt.subplots(figsize=(5.6, 4.6))
     across = torch.tensor([1e2, 1e14])
@@ -160,7 +161,6 @@ def draw_map(points: Sequence[Run], far: Sequence[Run]) -> Axes:
     ax.set(xlabel="parameters used for a token, N", ylabel="tokens, D")
     ax.legend(loc="lower right", fontsize=9)
     plt.show()
-    return ax
 
 
 def _label(ax: Axes, compute: float, n: float, loss: float, color: str) -> None:
@@ -175,9 +175,8 @@ def _label(ax: Axes, compute: float, n: float, loss: float, color: str) -> None:
     )
 
 
-def _finished(ax: Axes) -> Axes:
+def _finish(ax: Axes) -> None:
     ax.set(xscale="log", xlabel="parameters N", ylabel="loss, nats a character")
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.margins(x=0.14)
     plt.show()
-    return ax
