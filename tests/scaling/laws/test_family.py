@@ -94,7 +94,7 @@ def test_schedule_ends_with_the_run() -> None:
 
 def test_learns_more_than_the_frequencies_of_tokens() -> None:
     """Half of the tokens are certain given the one before; a model that only counts tokens pays ln 5 for each."""
-    model = train_to_end(build_member(16, 5, 0), TEXT, 40 * 512, lr=learning_rate(16, 40 * 512), seed=16)
+    model = train_to_end(build_member(16, 5, 0), TEXT, 80 * 512, lr=learning_rate(16, 80 * 512), seed=16)
     assert 0.5 * math.log(5) - 0.02 < mean_nats(model, TEXT[:2000]) < 0.75 * math.log(5)
 
 
