@@ -110,7 +110,7 @@ def draw_bet(
 def draw_constant(values: Sequence[float], promised: Sequence[float], reached: float) -> None:
     """Histograms of the bootstrap's E and of what the same laws promise for one run, and a loss that a model has reached."""
     _, ax = plt.subplots(figsize=(5.6, 2.8))
-    bins = torch.linspace(0.5, 2.25, 71).tolist()
+    bins = torch.linspace(0.0, 2.0, 81).tolist()
     ax.hist(values, bins, color=ORANGE, alpha=0.85, label="E, the loss at infinity")
     ax.hist(promised, bins, color=RED, alpha=0.85, label="loss of the bet")
     ax.axvline(reached, color=BLACK, ls="--", label="reached by a larger model")
