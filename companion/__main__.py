@@ -1,8 +1,9 @@
 """The package's commands.
 
-``python -m companion train NAME`` trains weights that ship with the course. ``python -m companion lesson FILE`` runs a lesson
-without Jupyter, on several processes under ``torchrun --nproc-per-node N -m companion lesson FILE``. ``python -m companion
-progress`` lists the lessons' try cells and which of them you have solved.
+``python -m companion train NAME`` trains weights that ship with the course. ``python -m companion measure NAME`` makes a table
+of training runs that ships with the course. ``python -m companion lesson FILE`` runs a lesson without Jupyter, on several
+processes under ``torchrun --nproc-per-node N -m companion lesson FILE``. ``python -m companion progress`` lists the lessons' try
+cells and which of them you have solved.
 """
 
 import argparse
@@ -15,6 +16,8 @@ from companion.console import write_anything
 from companion.exercises.tries import progress
 from companion.lesson import BUDGETS, run_as_program
 from companion.models import all_recipes, make_weights
+from companion.scaling.laws.recipes import RECIPES as RUNS
+from companion.scaling.laws.recipes import make_runs
 
 
 def main() -> None:
@@ -27,6 +30,12 @@ def main() -> None:
     train.add_argument("--seed", type=int, help="the recipe's own if not given")
     train.add_argument("--folder", type=Path, help="where to write; the package itself if not given")
     train.add_argument("--checkpoint", type=Path, help="where to save the state and resume from; _build if not given")
+    measure = commands.add_parser(
+        "measure", help="make the training runs whose table ships with the course, or go on with them"
+    )
+    measure.add_argument("name", choices=sorted(RUNS))
+    measure.add_argument("--smoke", action="store_true", help="a few runs in seconds; needs --table")
+    measure.add_argument("--table", type=Path, help="where to write; the package itself if not given")
     lesson = commands.add_parser("lesson", help="run a lesson without Jupyter; torchrun shares its training")
     lesson.add_argument("file", type=Path, help="such as book/3_06_image/ddpm.ipynb")
     lesson.add_argument("--budget", choices=BUDGETS, default="workstation")
@@ -45,6 +54,13 @@ def main() -> None:
         run_as_program(asked.file, seed=asked.seed, budget=asked.budget)
         return
     torch.set_num_threads(int(os.environ.get("COMPANION_THREADS", "1")))
+    if asked.command == "measure":
+        try:
+            runs = make_runs(asked.name, smoke=asked.smoke, path=asked.table)
+        except ValueError as wrong:
+            parser.error(str(wrong))
+        print(f"{asked.name}: {len(runs)} runs, {sum(run.seconds for run in runs):.0f} s")
+        return
     try:
         card = make_weights(
             asked.name, smoke=asked.smoke, seed=asked.seed, folder=asked.folder, checkpoint=asked.checkpoint

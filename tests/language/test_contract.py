@@ -17,6 +17,7 @@ from companion.language.processors import RepetitionPenalty, Temperature
 from companion.language.scoring import mean_nats, token_log_probs
 from companion.nn.kv_cache import KVState
 from companion.scaling.laws.lstm import LSTM, LSTMConfig
+from companion.scaling.laws.postnorm import PostNormConfig, PostNormTransformer
 from companion.text.gpt import GPT, GPTConfig
 from companion.text.llama import Llama, LlamaConfig
 from companion.training import evaluating
@@ -29,6 +30,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "Llama": lambda: Llama(LLAMA),
     "Qwen": lambda: Qwen(LLAMA),
     "PixelGPT": lambda: PixelGPT(PixelGPTConfig(rows=3, width=24, layers=2, heads=3, hidden=20)),
+    "PostNormTransformer": lambda: PostNormTransformer(PostNormConfig(VOCAB, CONTEXT, 24, 2, 3)),
     "LSTM": lambda: LSTM(LSTMConfig(VOCAB, CONTEXT, 24, 2)),
     "NGram": lambda: NGram(draw(400), NGramConfig(VOCAB, 3, context=CONTEXT)),
 }

@@ -3,7 +3,9 @@ r"""A family of small language models of one shape, each trained on its own sche
 A scaling law is fitted to runs (N, D, L). They must be comparable, and each must be as good as its N and D allow:
 
 - one shape: `LAYERS` blocks of today's decoder, heads of about `HEAD_WIDTH`; only the width w differs
-- a learning rate that suits the width (eq-laws-lr): :math:`\eta(w) = \eta_{32}\, (32 / w)^{p}`, with `RATE` and `POWER`
+- a learning rate that suits width and length (eq-laws-lr):
+  :math:`\eta(w, D) = \eta_{32}\, (32 / w)^{p} \min\big(1, \sqrt{D_0 / D}\big)`, with `RATE`, `POWER` and `SHORT`, tuned by
+  trials on validation text at widths from 8 to 48 and from 100 to 2,000 updates
 - a schedule that ends with the run: the learning rate falls along half a cosine to `FINAL` of its height at the last of the
   D tokens. A checkpoint from the middle of a longer run has a rate that is still high, and a worse loss than a run that was
   planned for its D; Hoffmann et al. name this as what led Kaplan et al. to too large models
@@ -16,52 +18,31 @@ Departures: the matrices start with a variance of one over the number of their i
 quarter of it. A Llama's 0.02 is meant for widths of a thousand; at a width of 16 it costs the first hundred updates.
 """
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from companion.language.scoring import mean_nats, next_token_loss, passages
-from companion.scaling.flops import decoder_flops, training_flops
+from companion.language.scoring import next_token_loss, passages
+from companion.scaling.flops import decoder_flops
 from companion.text.llama import Llama, LlamaConfig
 from companion.training import TrainConfig, train
 from companion.validate import Count, Positive, Range, checked
 
 __all__ = [
-    "FinishedRun",
     "build_member",
     "count_parameters",
     "family_config",
     "learning_rate",
+    "sizes_along",
     "start_evenly",
     "tokens_for",
-    "train_run",
     "train_to_end",
 ]
 
-CONTEXT, LAYERS, HEAD_WIDTH, BATCH = 64, 2, 16, 8
-RATE, POWER, FINAL, WARMUP = 0.02, 0.75, 0.05, 0.1
-
-
-@dataclass(frozen=True)
-class FinishedRun:
-    """One finished training.
-
-    Attributes:
-        width: of the model.
-        parameters: N, the token table included.
-        tokens: D, read once each.
-        compute: C, operations of the training, counted exactly.
-        loss: nats a token on held-out text.
-    """
-
-    width: int
-    parameters: int
-    tokens: int
-    compute: float
-    loss: float
+CONTEXT, LAYERS, HEAD_WIDTH, BATCH = 64, 2, 16, 4
+RATE, POWER, SHORT, FINAL, WARMUP = 0.02, 0.75, 55_000, 0.05, 0.1
 
 
 @checked
@@ -81,9 +62,9 @@ def count_parameters(config: LlamaConfig) -> int:
 
 
 @checked
-def learning_rate(width: Count) -> float:
-    """The highest learning rate for a width (eq-laws-lr)."""
-    return RATE * (32 / width) ** POWER
+def learning_rate(width: Count, tokens: Count) -> float:
+    """The highest learning rate for a width and a length of training (eq-laws-lr)."""
+    return RATE * (32 / width) ** POWER * min(1.0, (SHORT / tokens) ** 0.5)
 
 
 @checked
@@ -91,6 +72,16 @@ def tokens_for(compute: Positive, config: LlamaConfig) -> int:
     """D: how many tokens a compute allows, in whole batches and at least one; exact, not C / 6N."""
     batch = BATCH * CONTEXT
     return batch * max(1, round(compute / (3 * decoder_flops(config) * batch)))
+
+
+@checked
+def sizes_along(
+    compute: Positive, vocab_size: Count, *, points: Annotated[int, Range(2)] = 400
+) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"]]:
+    """N and D of one compute as if the width were any number from 3 to 400, the hidden width 8/3 of it: for curves."""
+    w = torch.logspace(0.5, 2.6, points, dtype=torch.float64)
+    n = vocab_size * w + LAYERS * (12 * w**2 + 2 * w) + w
+    return n, compute / (6 * (LAYERS * (12 * w**2 + 2 * CONTEXT * w) + w * vocab_size))
 
 
 @torch.no_grad()
@@ -140,28 +131,3 @@ def train_to_end(
         steps=tokens // (BATCH * CONTEXT), batch_size=BATCH, lr=lr, warmup=WARMUP, final_lr=final, seed=seed
     )
     return train(model, next_token_loss, passages(ids, CONTEXT + 1), config).model
-
-
-def train_run(
-    width: int,
-    tokens: int,
-    ids: Int[Tensor, "length"],
-    held_out: Int[Tensor, "others"],
-    *,
-    vocab_size: int,
-    seed: int,
-    lr: float | None = None,
-    final: float = FINAL,
-) -> FinishedRun:
-    """Train the member of a width on ``tokens`` tokens, where the text is, and measure it; ``lr``: the rule's if not given."""
-    model = build_member(width, vocab_size, seed).to(ids.device)
-    rate = learning_rate(width) if lr is None else lr
-    model = train_to_end(model, ids, tokens, lr=rate, seed=1_000_003 * seed + width, final=final)
-    seen = tokens // (BATCH * CONTEXT) * BATCH * CONTEXT
-    return FinishedRun(
-        width,
-        count_parameters(model.config),
-        seen,
-        float(training_flops(model.config, seen)),
-        mean_nats(model, held_out),
-    )

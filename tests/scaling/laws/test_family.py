@@ -7,16 +7,15 @@ import pytest
 import torch
 
 from companion.language.scoring import mean_nats
-from companion.metrics.flops import count_flops
 from companion.scaling.flops import training_flops
 from companion.scaling.laws import family
 from companion.scaling.laws.family import (
     build_member,
     family_config,
     learning_rate,
+    sizes_along,
     start_evenly,
     tokens_for,
-    train_run,
     train_to_end,
 )
 from companion.text.llama import Llama
@@ -35,18 +34,18 @@ class TestTruth:
         assert tokens % batch == 0
         assert abs(training_flops(config, tokens) - compute) <= training_flops(config, batch) / 2
 
-    def test_recorded_compute_is_torchs_own_count(self) -> None:
-        run = train_run(8, 1024, TEXT, TEXT[:200], vocab_size=5, seed=0)
-        ids = torch.zeros(1, family.CONTEXT, dtype=torch.long)
-        counted = count_flops(lambda: build_member(8, 5, 0)(ids).sum().backward()) / family.CONTEXT
-        assert run.compute == counted * run.tokens
-        assert run.parameters == sum(p.numel() for p in build_member(8, 5, 1).parameters())
-        assert run.tokens == 1024
-
     @pytest.mark.parametrize("gated", [False, True])
     def test_parameters_are_counted_as_built(self, gated: bool) -> None:
         config = replace(family_config(24, 31), gated_attention=gated)
         assert family.count_parameters(config) == sum(p.numel() for p in Llama(config).parameters())
+
+    @pytest.mark.parametrize("width", [24, 48, 96])  # whose hidden width is 8/3 of it exactly
+    def test_a_curve_of_any_width_meets_the_family(self, width: int) -> None:
+        config, compute = family_config(width, 79), 1e12
+        n, d = sizes_along(compute, 79, points=20_001)
+        nearest = (n - family.count_parameters(config)).abs().argmin()
+        assert n[nearest].item() == pytest.approx(family.count_parameters(config), rel=1e-3)
+        assert d[nearest].item() == pytest.approx(tokens_for(compute, config), rel=2e-3)
 
     def test_even_start_keeps_the_variance(self) -> None:
         """A linear map of w inputs with variance one gives outputs with variance one; those into the stream, a quarter."""
@@ -62,9 +61,11 @@ class TestTruth:
         model = build_member(16, 31, 0)
         assert model.out.weight is model.tokens.weight
 
-    def test_learning_rate_falls_with_the_width(self) -> None:
-        assert learning_rate(32) == family.RATE
-        assert math.log(learning_rate(64) / learning_rate(16), 4) == pytest.approx(-family.POWER)
+    def test_learning_rate_falls_with_width_and_length(self) -> None:
+        """(eq-laws-lr): a power of the width, and beyond D₀ tokens one over the root of the length."""
+        assert learning_rate(32, 1) == learning_rate(32, family.SHORT) == family.RATE
+        assert math.log(learning_rate(64, 9) / learning_rate(16, 9), 4) == pytest.approx(-family.POWER)
+        assert learning_rate(16, 4 * family.SHORT) == pytest.approx(learning_rate(16, 1) / 2)
 
 
 class TestDependence:
@@ -73,8 +74,12 @@ class TestDependence:
         assert (small.context, small.layers, small.vocab_size) == (large.context, large.layers, large.vocab_size)
         assert small.width // small.heads == large.width // large.heads == family.HEAD_WIDTH
 
-    def test_seed_decides_weights_and_passages(self) -> None:
-        first, again, other = (train_run(8, 1024, TEXT, TEXT[:200], vocab_size=5, seed=s).loss for s in (0, 0, 1))
+    @pytest.mark.parametrize(("weights", "passages"), [(0, 1), (1, 0)])
+    def test_seed_decides_weights_and_passages(self, weights: int, passages: int) -> None:
+        first, again, other = (
+            mean_nats(train_to_end(build_member(8, 5, a), TEXT, 1024, lr=0.05, seed=b), TEXT[:200])
+            for a, b in ((0, 0), (0, 0), (weights, passages))
+        )
         assert first == again != other
 
 
@@ -89,8 +94,8 @@ def test_schedule_ends_with_the_run() -> None:
 
 def test_learns_more_than_the_frequencies_of_tokens() -> None:
     """Half of the tokens are certain given the one before; a model that only counts tokens pays ln 5 for each."""
-    run = train_run(16, 40 * 512, TEXT, TEXT[:2000], vocab_size=5, seed=0)
-    assert 0.5 * math.log(5) - 0.02 < run.loss < 0.75 * math.log(5)
+    model = train_to_end(build_member(16, 5, 0), TEXT, 80 * 512, lr=learning_rate(16, 80 * 512), seed=16)
+    assert 0.5 * math.log(5) - 0.02 < mean_nats(model, TEXT[:2000]) < 0.75 * math.log(5)
 
 
 def test_rejects() -> None:
