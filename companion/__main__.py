@@ -2,8 +2,8 @@
 
 ``python -m companion train NAME`` trains weights that ship with the course. ``python -m companion measure NAME`` makes a table
 of training runs that ships with the course. ``python -m companion lesson FILE`` runs a lesson without Jupyter, on several
-processes under ``torchrun --nproc-per-node N -m companion lesson FILE``. ``python -m companion progress`` lists the lessons' try
-cells and which of them you have solved.
+processes under ``torchrun --nproc-per-node N -m companion lesson FILE``. ``python -m companion progress`` lists the try cells
+of the lessons and which of them you have solved.
 """
 
 import argparse
