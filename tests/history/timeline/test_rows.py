@@ -15,6 +15,9 @@ def test_a_state_has_seen_the_rows_up_to_its_own() -> None:
     other[:, :, 5] += 1
     same = (model.states(images) == model.states(other)).all(-1)
     assert same[:, :5].all() and not same[:, 5:].any()
+    other = images.clone()
+    other[:, :, 7] += 1
+    assert not (model(images) == model(other)).any()
 
 
 def test_the_next_row_is_predicted_from_the_rows_above() -> None:
@@ -24,6 +27,10 @@ def test_the_next_row_is_predicted_from_the_rows_above() -> None:
         model.next_row.weight.zero_()
         model.next_row.bias.zero_()
     assert torch.isclose(next_row_loss(model, (images,), gen()), images[:, :, 1:].square().mean())
+    with torch.no_grad():
+        model.next_row.weight.normal_(generator=gen(1))
+        by_hand = [model.next_row(model.read(images[:, 0, :k])[0][:, -1]) - images[:, 0, k] for k in range(1, 8)]
+    assert torch.isclose(next_row_loss(model, (images,), gen()), torch.stack(by_hand).square().mean())
 
 
 def test_names_know_nothing_at_first_and_are_counted() -> None:
