@@ -1,10 +1,11 @@
 """Milestones of generative AI as data: what appeared when, who wrote it, what it introduced, what it builds on.
 
-The date of a paper is the day of its first version on arXiv, of a report or a product without one the day on which it was
-announced; some systems were shown before their paper (DALL-E on 5 January 2021, DeepSeek-R1 on 20 January 2025). The year of
-a citation may be a later one: a paper of December is often cited by its conference. ``builds_on`` names the milestones of this
-list whose idea a work uses, as its authors describe it; the list is a choice, and another historian
-would choose otherwise. Each row has the key of its source in the book's bibliography.
+The date of a paper is the day of its first version on arXiv, of a paper before arXiv's time the first day of the month of its
+journal's issue, of a report or a product the day on which it was announced; some systems were shown before their paper
+(DALL-E on 5 January 2021, DeepSeek-R1 on 20 January 2025). The year of a citation may be a later one: a paper of December is
+often cited by its conference. ``builds_on`` names the milestones of this list whose idea a work uses, as its authors describe
+it. The list is a choice, and so are its links: another historian would choose otherwise, and no count of them proves anything.
+Each row has the key of its source in the book's bibliography.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Literal, get_args
 
 from companion.validate import check_choice, checked
 
-Family = Literal["latent variables", "adversarial", "autoregressive", "diffusion"]
+Family = Literal["latent variables", "adversarial", "autoregressive", "diffusion", "layers"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 
 
@@ -24,7 +25,8 @@ class Milestone:
 
     Attributes:
         name: short, unique.
-        day: of the first version on arXiv; of a work that is not there, the day of its announcement.
+        day: of the first version on arXiv; of an older paper, the first of the issue's month; of what has neither, the day
+            of its announcement.
         authors: the first two, and how many others.
         family: one of `FAMILIES`.
         introduced: the idea, in a sentence.
@@ -49,9 +51,17 @@ class Milestone:
                 raise ValueError(f"{field}: got nothing for {self.name!r}, wanted a text")
 
 
-LATENT, ADVERSARIAL, AUTOREGRESSIVE, DIFFUSION = FAMILIES
+LATENT, ADVERSARIAL, AUTOREGRESSIVE, DIFFUSION, LAYERS = FAMILIES
 
 MILESTONES = (
+    Milestone("Counted text", date(1948, 7, 1), "Shannon", AUTOREGRESSIVE,
+              "English drawn from counts of what followed the last few letters or words.", "shannon1948mathematical"),
+    Milestone("LSTM", date(1997, 11, 1), "Hochreiter, Schmidhuber", LAYERS,
+              "A recurrent cell that keeps what it has stored, behind gates that open and close.",
+              "hochreiter1997lstm"),
+    Milestone("Neural language model", date(2003, 2, 1), "Bengio, Ducharme and 2 others", AUTOREGRESSIVE,
+              "Each word as a learned vector, so that what is learned of one serves its likes.",
+              "bengio2003neural"),
     Milestone("VAE", date(2013, 12, 20), "Kingma, Welling", LATENT,
               "An encoder and a decoder trained together by a bound on the likelihood.", "kingma2013vae"),
     Milestone("Stochastic backprop", date(2014, 1, 16), "Rezende, Mohamed, Wierstra", LATENT,
@@ -66,6 +76,8 @@ MILESTONES = (
     Milestone("DCGAN", date(2015, 11, 19), "Radford, Metz, Chintala", ADVERSARIAL,
               "Convolutions, and rules of thumb under which the two networks train reliably.", "radford2015dcgan",
               ("GAN",)),
+    Milestone("Residual network", date(2015, 12, 10), "He, Zhang and 2 others", LAYERS,
+              "A layer that adds to its input, so that networks of over a hundred layers train.", "he2015deep"),
     Milestone("PixelRNN", date(2016, 1, 25), "van den Oord, Kalchbrenner, Kavukcuoglu", AUTOREGRESSIVE,
               "An image written pixel by pixel, with an exact likelihood.", "oord2016pixel"),
     Milestone("WaveNet", date(2016, 9, 12), "van den Oord, Dieleman and 7 others", AUTOREGRESSIVE,
@@ -99,6 +111,9 @@ MILESTONES = (
     Milestone("Latent diffusion", date(2021, 12, 20), "Rombach, Blattmann and 3 others", DIFFUSION,
               "Diffusion in an autoencoder's latent space, at a fraction of the cost.", "rombach2021ldm",
               ("VAE", "VQ-VAE", "DDPM")),
+    Milestone("Guidance", date(2022, 7, 26), "Ho, Salimans", DIFFUSION,
+              "A condition followed harder: one network with and without it, and their difference made larger.",
+              "ho2022cfg", ("DDPM",)),
     Milestone("Stable Diffusion", date(2022, 8, 22), "CompVis, Runway, Stability AI", DIFFUSION,
               "The weights of a text-to-image model published for everybody.", "stability2022release",
               ("Latent diffusion",)),
@@ -140,15 +155,6 @@ def ancestors(name: str) -> tuple[Milestone, ...]:
             found.add(parent)
             waiting += milestone(parent).builds_on
     return tuple(m for m in MILESTONES if m.name in found)
-
-
-def descendants(name: str) -> tuple[Milestone, ...]:
-    """All that builds on a milestone, directly or through others, oldest first."""
-    found = {milestone(name).name}
-    for m in MILESTONES:  # in order of time: a parent comes before its children
-        if found & set(m.builds_on):
-            found.add(m.name)
-    return tuple(m for m in MILESTONES if m.name in found - {name})
 
 
 def years_between(earlier: str, later: str) -> float:
