@@ -32,7 +32,7 @@ def fork(n: Count, generator: torch.Generator) -> tuple[Float[Tensor, "n 2"]]:
 def on_a_branch(points: Finite[Tensor, "n 2"]) -> float:
     """The share of the points within three standard deviations of one of the branches; 0.997 for the law itself."""
     x, y = points.T
-    return float(((y.abs() - branch(x)).abs() <= 3 * SD).double().mean())
+    return float(((y.abs() - branch(x)).abs() <= 3 * SD).cpu().double().mean())
 
 
 class Answer(nn.Module):

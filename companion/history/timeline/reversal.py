@@ -62,4 +62,4 @@ def reversal_loss(model: nn.Module, batch: tuple[Tensor], _: torch.Generator) ->
 def letters_right(model: nn.Module, source: Int[Tensor, "n length"]) -> float:
     """The share of the letters that are right, each after the true ones before it."""
     target = source.flip(1)
-    return float((model(source, target).argmax(-1) == target).double().mean())
+    return float((model(source, target).argmax(-1) == target).cpu().double().mean())

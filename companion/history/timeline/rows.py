@@ -44,4 +44,4 @@ def name_loss(model: nn.Module, batch: tuple[Tensor, Tensor], _: torch.Generator
 @torch.no_grad()
 def share_right(model: nn.Module, x: Float[Tensor, "n ..."], labels: Tensor) -> float:
     """The share of examples whose likeliest class is the true one."""
-    return float((model(x).argmax(1) == labels).double().mean())
+    return float((model(x).argmax(1) == labels).cpu().double().mean())
