@@ -77,7 +77,7 @@ def test_nothing_is_loaded_from_another_host() -> None:
 
 def test_no_page_has_the_settings_of_thebe_which_nothing_here_uses() -> None:
     """Jupyter Book writes them twice, and a constant that is declared twice is an error in every browser."""
-    assert not [one.path.name for one in pages() if "THEBE_JS_URL" in one.text or "sphinx-thebe" in one.text]
+    assert not [one.path.name for one in pages() if "THEBE_JS_URL" in one.text or "sphinx-thebe.js" in one.text]
 
 
 def test_what_unfolds_has_a_name() -> None:

@@ -1,9 +1,10 @@
-"""What films from captions are marked by: is the digit there, does it move as asked, and do its parts fit together?
+r"""What films from captions are marked by: is the digit there, does it move as asked, and do its parts fit together?
 
 The judge of films (`companion.video.film_judge`) chooses among all ten digits and all four directions, whatever was asked, so
-chance is right in a tenth and in a quarter. Two numbers come from the path c_t of the ink's centre:
+chance is right in a tenth and in a quarter. Two numbers come from the path :math:`c_t` of the ink's centre:
 
-    seam = |c_{s+1} - c_s|,  s the last frame of the first latent frame;   jerk (eq-coherence-jerk)
+- the seam, :math:`|c_{s+1} - c_s|` with s the last frame of the first latent frame
+- the jerk (eq-coherence-jerk)
 
 The compression network sees no two blocks of four frames together. Whether they fit is left to the transformer: a digit that
 moves evenly goes as far across the seam as elsewhere. `variety` says how unlike each other the digits of one name are.
