@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from companion.foundations.first_network import CurveNet, descend, fit, mean_squared_error
+from companion.training import TrainConfig, train
 from tests.conftest import gen, rejects
 
 
@@ -164,3 +165,15 @@ def test_bad_input():
         CurveNet(0)
     with rejects("steepness"):
         CurveNet(2, steepness=0.0)
+
+
+def test_the_packages_training_is_the_same_loop():
+    """`companion.training.train` without schedule, averaging and clipping: the same losses, the same weights."""
+    (x, y), ours, theirs = points(8), CurveNet(4), CurveNet(4)
+    theirs.load_state_dict(ours.state_dict())
+    how = {"lr": 0.02, "betas": (0.9, 0.99), "weight_decay": 0.0}
+    seen = fit(ours, torch.optim.AdamW(ours.parameters(), **how), (x, y), steps=6)
+    config = TrainConfig(steps=6, batch_size=8, warmup=0.0, final_lr=1.0, clip=1e9, seed=0, **how)
+    found = train(theirs, lambda model, batch, _: mean_squared_error(model(batch[0]), batch[1]), (x, y), config)
+    torch.testing.assert_close(torch.tensor(found.history.loss), torch.tensor(seen.train))
+    torch.testing.assert_close(found.model.v, ours.v)
