@@ -19,16 +19,17 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+import companion
 import nbformat
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
-
-import companion
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
+PART = 3  # the text numbers its chapters 3.1 to 3.10
 PACKAGES = (
     *("torch", "numpy", "matplotlib", "safetensors", "transformers", "diffusers"),
     *("jupyter-book", "nbval", "papermill", "nbgrader", "pytest"),
@@ -314,6 +315,38 @@ def named_toggles(app: Sphinx, error: Exception | None) -> None:
             file.write_text(text.replace(bare, named), encoding="utf-8")
 
 
+def numbered_as_the_text(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Chapter 6 is section 3.6 of the text that the course follows; exercises count from 1 in each lesson."""
+    chapters = {page: title["secnumber"][0] for page, title in env.titles.items() if title.get("secnumber")}
+    for page, number in chapters.items():
+        section = (f"{PART}.{number}",)
+        env.titles[page]["secnumber"] = section
+        env.toc_secnumbers[page] = {
+            anchor: old and (*section, *old[1:]) for anchor, old in env.toc_secnumbers[page].items()
+        }
+        for reference in env.tocs[page].findall(nodes.reference):
+            if reference.get("secnumber"):
+                reference["secnumber"] = (*section, *reference["secnumber"][1:])
+    for figures in env.toc_fignumbers.values():
+        for kind, numbers in figures.items():
+            for count, (anchor, old) in enumerate(numbers.items(), 1):
+                numbers[anchor] = (count,) if kind == "exercise" else (f"{PART}.{old[0]}", *old[1:])
+    return []
+
+
+def picture_first(app: Sphinx, doctree: nodes.document) -> None:
+    """Below a lesson's title: a copy of the picture of the cell that is tagged ``first-picture``."""
+    for cell in list(doctree.findall(nodes.container)):
+        if "tag_first-picture" not in cell.get("classes", []):
+            continue
+        bundle = next(node for node in cell.findall(nodes.container) if node.get("nb_element") == "mime_bundle")
+        copy = nodes.container("", bundle.deepcopy(), classes=["first-picture"])
+        for node in copy.findall(nodes.Element):
+            node["ids"], node["names"] = [], []
+        title = next(doctree.findall(nodes.title))
+        title.parent.insert(title.parent.index(title) + 1, copy)
+
+
 def release_codecs() -> None:
     """Give the bibliography its LaTeX codec back.
 
@@ -343,4 +376,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("html-page-context", without_launch, priority=900)  # after the theme has made the buttons
     app.connect("html-page-context", without_thebe, priority=900)
     app.connect("build-finished", named_toggles)
+    app.connect("env-get-updated", numbered_as_the_text, priority=900)  # after Sphinx has counted
+    app.connect("doctree-read", picture_first)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
