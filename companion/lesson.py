@@ -217,7 +217,9 @@ class Box:
 
     def _repr_html_(self) -> str:
         text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(self.text))
-        return f'<div class="lesson-box {self.kind}"><strong>{html.escape(self.head)}</strong> <span>{text}</span></div>'
+        return (
+            f'<div class="lesson-box {self.kind}"><strong>{html.escape(self.head)}</strong> <span>{text}</span></div>'
+        )
 
 
 def cost_box(row: dict | None, budget: str, seed: int) -> Box:

@@ -110,24 +110,18 @@ def numbered_as_the_text(app: Sphinx, env: BuildEnvironment) -> list[str]:
     return []
 
 
-def picture_first(app: Sphinx, doctree: nodes.document) -> None:
-    """Below a lesson's title: a copy of the picture of the cell that is tagged ``first-picture``."""
-    for cell in list(doctree.findall(nodes.container)):
-        if "tag_first-picture" not in cell.get("classes", []):
-            continue
-        bundle = next(node for node in cell.findall(nodes.container) if node.get("nb_element") == "mime_bundle")
-        copy = nodes.container("", bundle.deepcopy(), classes=["first-picture"])
-        for node in copy.findall(nodes.Element):
-            node["ids"], node["names"] = [], []
-        title = next(doctree.findall(nodes.title))
-        title.parent.insert(title.parent.index(title) + 1, copy)
+def picture_first(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
+    """Below a lesson's title: the picture of the cell that is tagged ``first-picture``, which the run has drawn."""
+    if found := re.search(r"tag_first-picture.*?(<img [^>]*>)", context.get("body", ""), re.S):
+        picture = f'</h1>\n<div class="first-picture">{found[1]}</div>'
+        context["body"] = context["body"].replace("</h1>", picture, 1)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("html-page-context", without_launch, priority=900)  # after the theme has made the buttons
     app.connect("html-page-context", without_thebe, priority=900)
     app.connect("html-page-context", cited)
+    app.connect("html-page-context", picture_first)
     app.connect("build-finished", finish)
     app.connect("env-get-updated", numbered_as_the_text, priority=900)  # after Sphinx has counted
-    app.connect("doctree-resolved", picture_first)  # after the description for link previews has been taken
     return {"parallel_read_safe": True, "parallel_write_safe": True}
