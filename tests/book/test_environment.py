@@ -144,3 +144,7 @@ def test_links_of_the_readme_point_to_files() -> None:
         text = (ROOT / name).read_text(encoding="utf-8")
         for target in re.findall(r"\]\(([^)#\s]+)", text):
             assert target.startswith("http") or (ROOT / target).exists(), f"{name} points to {target}"
+
+
+def test_colab_installs_from_the_repository_that_the_package_names() -> None:
+    assert f'COURSE = "{PROJECT["urls"]["Repository"]}"\n' in notebooks.COLAB

@@ -70,6 +70,13 @@ def test_first_cell_holds_all_imports_and_the_parameters(lesson: Lesson) -> None
                 assert node.id not in ("SEED", "BUDGET"), f"a parameter is assigned again: {cell.source}"
 
 
+def test_colab_installs_the_course_before_the_imports(lesson: Lesson) -> None:
+    unseen = [cell for cell in lesson.notebook.cells if "remove-cell" in notebooks.tags(cell)]
+    assert [cell.source for cell in unseen] == [notebooks.COLAB]
+    assert lesson.notebook.cells[lesson.notebook.cells.index(unseen[0]) + 1] == lesson.code[0]
+    assert not unseen[0].outputs
+
+
 def test_second_cell_sets_the_lesson_up(lesson: Lesson) -> None:
     assert "nbval-ignore-output" in notebooks.tags(lesson.code[1])
     assert lesson.code[1].source.strip() == f'run = setup("{lesson.name}", SEED, BUDGET)'
@@ -134,7 +141,7 @@ def test_displayed_equations_are_labelled(lesson: Lesson) -> None:
 
 
 def test_outputs_are_stored_from_one_run_without_errors(lesson: Lesson) -> None:
-    counts = [cell.execution_count for cell in lesson.code]
+    counts = [cell.execution_count for cell in lesson.notebook.cells if cell.cell_type == "code"]
     assert counts == list(range(1, len(counts) + 1)), "not executed once, top to bottom: make lessons"
     for cell in lesson.code:
         assert not any(output.output_type == "error" for output in cell.outputs), cell.source
