@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 from companion.exercises.tries import Try
 
 
-def likeliest(logits: Float[Tensor, "texts places tokens"]) -> Int[Tensor, "texts"]:
+def choose(logits: Float[Tensor, "texts places tokens"]) -> Int[Tensor, "texts"]:
     """The likeliest next token of each text."""
     return logits[:, -1].argmax(-1)
 
@@ -70,7 +70,7 @@ def _penalised(g: Generator) -> list[tuple[Tensor, Tensor, float]]:
 
 TRIES = (
     Try(
-        "3.4-decoding-1", "likeliest(logits)", likeliest, _logits,
+        "3.4-decoding-1", "choose(logits)", choose, _logits,
         {
             "the first place, not the last": lambda x: x[:, 0].argmax(-1),
             "the least likely token": lambda x: x[:, -1].argmin(-1),
