@@ -80,6 +80,16 @@ def test_no_page_has_the_settings_of_thebe_which_nothing_here_uses() -> None:
     assert not [one.path.name for one in pages() if "THEBE_JS_URL" in one.text or "sphinx-thebe.js" in one.text]
 
 
+def test_films_are_small_and_wait_until_they_are_started() -> None:
+    films = [film for one in pages() for film in re.findall(r"<video[^>]*>", one.text)]
+    assert films
+    for film in films:
+        assert "controls" in film and "autoplay" not in film
+        assert len(re.search(r'aria-label="([^"]*)"', film)[1].split()) >= 5
+    assert not [one.path for one in pages() if re.search(r"<img[^>]*\.gif", one.text)]
+    assert all(file.stat().st_size <= 150_000 for file in HTML.rglob("*.mp4"))
+
+
 def test_icons_come_without_the_script_that_draws_any_icon() -> None:
     shapes = (HTML / "_static/icons.css").read_text(encoding="utf-8")
     for one in pages():
