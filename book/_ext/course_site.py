@@ -1,16 +1,20 @@
 """What the course changes in the pages that Sphinx and its theme make: numbers, first pictures, citations, icons."""
 
 import re
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
 import companion
+from companion.plotting import DPI
 from docutils import nodes
+from PIL import Image
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 PART = 3  # the text numbers its chapters 3.1 to 3.10
 YEAR = 2026
+_FIGURE = re.compile(r'<img [^>]*?src="([^"]*_images/[^"]+\.png)"[^>]*>')
 _ICON = re.compile(r'(?<=[{,])"?([a-z-]+)"?:\[(\d+),(\d+),\[[^\]]*\],"[^"]*","([^"]+)"\]')
 _SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {} {}"><path d="{}"/></svg>'
 _ICONS = """.fa-solid, .fa-brands {
@@ -78,7 +82,15 @@ def finish(app: Sphinx, error: Exception | None) -> None:
         text = text.replace(bare, bare.replace("<summary>", '<summary aria-label="Pages of this chapter">'))
         link = r'<link rel="stylesheet" href="\1/icons.css" />'
         text = re.sub(r'<script defer src="([^"]*)/scripts/fontawesome\.js[^"]*"></script>', link, text)
+        text = _FIGURE.sub(partial(in_its_size, folder=file.parent), text)
         file.write_text(text, encoding="utf-8")
+
+
+def in_its_size(figure: re.Match[str], folder: Path) -> str:
+    """A figure as wide as it was drawn: it has more points than a plain screen shows."""
+    with Image.open(folder / figure[1]) as picture:
+        points = picture.info.get("dpi", (DPI,))[0]
+        return figure[0].replace("<img ", f'<img width="{round(picture.width * DPI / points)}" ', 1)
 
 
 def icons(script: str, used: set[str]) -> str:
