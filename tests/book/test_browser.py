@@ -25,6 +25,7 @@ DESK, PHONE = 1300, 390
 ONE_OF_EACH_KIND = ("index", "3_04_text", "3_03_foundations/first_network", "reference/api/nn", "status")
 VIEWS = [(scheme, width) for scheme in ("light", "dark") for width in (DESK, PHONE)]
 PAGES = sorted(HTML.glob("book/**/*.html"))
+PATIENCE = 600_000  # milliseconds: it ends only what hangs
 LARGEST = 1_000_000  # bytes of a lesson, compressed, without its own pictures, films and sounds
 # Of each displayed formula and each block of code: is it wider than the place that it has, and does it show that it scrolls?
 MEASURE = """() => {
@@ -90,6 +91,7 @@ class View:
         self.page, self.site, self.name = page, site, name
         self.errors: list[str] = []
         self.loaded: set[str] = set()
+        page.set_default_timeout(PATIENCE)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
         page.on("request", lambda request: self.loaded.add(request.url))
@@ -146,6 +148,7 @@ def test_nearly_all_formulas_fit_a_phone(browser: Browser, site: str) -> None:
 
 def test_search_finds_top_p_in_the_lesson_on_decoding(browser: Browser, site: str) -> None:
     page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
     page.goto(f"{site}/search.html?q=top-p")
     first = page.wait_for_selector("#search-results li a")
     assert "decoding.html" in first.get_attribute("href")
