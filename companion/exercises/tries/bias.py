@@ -19,7 +19,7 @@ def amplified(data: Float[Tensor, "classes"], drawn: Float[Tensor, "classes"]) -
     return ((data - 0.5).sign() * (drawn - data)).mean()
 
 
-def guided(shares: Float[Tensor, "classes"], overall: float, w: float) -> Float[Tensor, "classes"]:
+def under_guidance(shares: Float[Tensor, "classes"], overall: float, w: float) -> Float[Tensor, "classes"]:
     """The share of each class under guidance w, from those of the data (eq-bias-guidance)."""
     odds = (shares / (1 - shares)) ** w / (overall / (1 - overall)) ** (w - 1)
     return odds / (1 + odds)
@@ -77,10 +77,10 @@ TRIES = (
         },
     ),
     Try(
-        "3.9-bias-3", "guided(shares, overall, w)", guided, _classes,
+        "3.9-bias-3", "under_guidance(shares, overall, w)", under_guidance, _classes,
         {
-            "the odds, not the share": lambda s, o, w: guided(s, o, w) / (1 - guided(s, o, w)),
-            "the average is forgotten": lambda s, o, w: guided(s, 0.5, w),
+            "the odds, not the share": lambda s, o, w: under_guidance(s, o, w) / (1 - under_guidance(s, o, w)),
+            "the average is forgotten": lambda s, o, w: under_guidance(s, 0.5, w),
             "shares to a power, not odds": lambda s, o, w: s**w / o ** (w - 1),
             "the average to the power w, too": _average_to_w,
         },
