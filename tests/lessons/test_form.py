@@ -102,8 +102,19 @@ def test_plumbing_is_folded(lesson: Lesson) -> None:
     """Imports, set-up, what draws and what checks a claim; a call of `show` alone leaves the page, its output stays."""
     for cell in lesson.code:
         draws = any(PICTURES & output.get("data", {}).keys() for output in cell.outputs)
-        if cell in lesson.code[:2] or draws or called(cell) <= {"claim", "glue", "print"}:
+        if cell in lesson.code[:2] or draws or called(cell) <= {"claim", "glue", "predicted", "print"}:
             assert FOLDED & {*notebooks.tags(cell)}, f"not folded: {cell.source}"
+
+
+def test_what_is_asked_before_a_run_is_answered_after_it(lesson: Lesson) -> None:
+    """A cell tagged `predict` holds ``name = ...``; a later cell puts the reader's value beside what was measured."""
+    asked = [(number, cell) for number, cell in enumerate(lesson.code) if "predict" in notebooks.tags(cell)]
+    assert asked or lesson.is_chapter, "the reader is asked for no prediction"
+    answers = {ast.unparse(call.args[0]): number for number, call in lesson.calls("predicted")}
+    names = [(number, line.partition(" = ...")) for number, cell in asked for line in cell.source.splitlines()]
+    assert all(rest[1] for _, rest in names), "more than `prediction = ...` in a cell tagged predict"
+    assert sorted(rest[0] for _, rest in names) == sorted(answers)
+    assert all(number < answers[rest[0]] for number, rest in names), "answered before it is asked"
 
 
 def test_lines_of_code_fit_a_page(lesson: Lesson) -> None:
