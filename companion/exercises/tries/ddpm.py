@@ -37,7 +37,7 @@ def jump(x_t: Tensor, x0: Tensor, bar: Tensor, bar_s: Tensor) -> Tensor:
 
 
 def _net(x: Tensor, t: Tensor, y: Tensor) -> Tensor:
-    return torch.tanh(x) + 0.01 * t[:, None] - 0.1 * y[:, None]
+    return torch.tanh(x) + (0.01 * t - 0.1 * y)[:, None, None, None]
 
 
 def _shares(g: Generator) -> Tensor:
@@ -61,9 +61,9 @@ def _steps(g: Generator) -> list[tuple[Tensor, ...]]:
 def _batches(g: Generator) -> list[tuple[Net | Tensor, ...]]:
     cases = []
     for n in (2, 5):
-        bar = 0.1 + 0.8 * torch.rand(n, 1, generator=g)
+        bar = 0.1 + 0.8 * torch.rand(n, 1, 1, 1, generator=g)
         t, y = torch.randint(1, 100, (n,), generator=g), torch.randint(10, (n,), generator=g)
-        cases.append((_net, *torch.randn(2, n, 6, generator=g), bar, t, y))
+        cases.append((_net, *torch.randn(2, n, 1, 2, 3, generator=g), bar, t, y))
     return cases
 
 
