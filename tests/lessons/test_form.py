@@ -18,10 +18,9 @@ from tests.lessons.__main__ import (
     MEMORY_MB,
     seconds_allowed,
 )
-from tests.lessons.running import MEASURED
+from tests.lessons.running import LARGEST, MEASURED
 
 PATHS = notebooks.lessons()
-LARGEST = 500_000  # bytes of a notebook with its outputs
 COLUMNS = 76
 FOLDED = {"hide-input", "remove-input"}
 PICTURES = {"image/png", "image/gif", "image/svg+xml"}
