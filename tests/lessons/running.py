@@ -25,7 +25,6 @@ from tests.lessons.notebooks import BOOK, ROOT, claims, code_cells, name, read
 
 START_SECONDS = 600  # for a kernel to start, on however busy a machine
 MEASURED = BOOK / "measured.json"
-LARGEST = 500_000  # bytes of a notebook with its outputs
 RUNS = ROOT / "_build" / "runs.json"
 _LOCK = threading.Lock()
 
@@ -211,35 +210,14 @@ def _tidy(notebook: nbformat.NotebookNode, row: dict) -> None:
             for output in cell.outputs:
                 if "image/png" in output.get("data", {}):
                     output.data["image/png"] = small_png(output.data["image/png"])
-    fit_pictures(notebook, LARGEST - 10_000)  # some room for words
     # The box was shown before its run was measured.
     box = cost_box(row, "laptop", 0)
     code_cells(notebook)[1].outputs[0].data = {"text/plain": repr(box), "text/html": box._repr_html_()}
 
 
-def fit_pictures(notebook: nbformat.NotebookNode, largest: int) -> None:
-    """Bring a notebook below so many bytes: its figures get 32 colours, and the largest of them half as many points."""
-    pictures = [o.data for c in code_cells(notebook) for o in c.outputs if "image/png" in o.get("data", {})]
-    excess = len(nbformat.writes(notebook).encode()) - largest
-    if excess > 0:
-        for data in pictures:
-            was, data["image/png"] = data["image/png"], small_png(data["image/png"], colours=32)
-            excess -= len(was) - len(data["image/png"])
-    for data in sorted(pictures, key=lambda data: -len(data["image/png"])):
-        if excess <= 0:
-            break
-        was, data["image/png"] = data["image/png"], small_png(data["image/png"], colours=32, scale=0.5)
-        excess -= len(was) - len(data["image/png"])
-
-
-def small_png(encoded: str, *, colours: int = 64, scale: float = 1.0) -> str:
-    """A figure with few colours: about a third of the bytes, and no difference that one sees in a plot."""
+def small_png(encoded: str) -> str:
+    """A figure with at most 64 colours: about a third of the bytes, and no difference that one sees in a plot."""
     picture = Image.open(io.BytesIO(base64.b64decode(encoded)))
-    small, points = io.BytesIO(), {}
-    if "dpi" in picture.info:
-        points["dpi"] = tuple(scale * each for each in picture.info["dpi"])
-    picture = picture.convert("RGB")
-    if scale != 1:
-        picture = picture.resize([round(scale * side) for side in picture.size], Image.Resampling.LANCZOS)
-    picture.quantize(colours, dither=Image.Dither.NONE).save(small, "PNG", optimize=True, **points)
+    small, points = io.BytesIO(), {"dpi": picture.info["dpi"]} if "dpi" in picture.info else {}
+    picture.convert("RGB").quantize(64, dither=Image.Dither.NONE).save(small, "PNG", optimize=True, **points)
     return min(encoded, base64.b64encode(small.getvalue()).decode(), key=len)

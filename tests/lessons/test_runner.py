@@ -163,24 +163,3 @@ def test_a_stored_figure_keeps_how_many_points_an_inch_has() -> None:
     Image.effect_noise((64, 48), 50).save(made, "PNG", dpi=(220, 220))
     small = Image.open(io.BytesIO(base64.b64decode(running.small_png(base64.b64encode(made.getvalue()).decode()))))
     assert small.size == (64, 48) and round(small.info["dpi"][0]) == 220
-
-
-def test_a_notebook_that_is_too_large_gets_coarser_figures_the_largest_first() -> None:
-    def figure(side: int) -> nbformat.NotebookNode:
-        made = io.BytesIO()
-        Image.effect_noise((side, side), 80).save(made, "PNG", dpi=(220, 220))
-        data = {"image/png": running.small_png(base64.b64encode(made.getvalue()).decode())}
-        return nbformat.v4.new_code_cell("plot()", outputs=[nbformat.v4.new_output("display_data", data)])
-
-    notebook = nbformat.v4.new_notebook(cells=[figure(60), figure(400), figure(80)])
-    before = [cell.outputs[0].data["image/png"] for cell in notebook.cells]
-    running.fit_pictures(notebook, 10**6)
-    assert [cell.outputs[0].data["image/png"] for cell in notebook.cells] == before
-    running.fit_pictures(notebook, 80_000)
-    assert len(nbformat.writes(notebook).encode()) <= 80_000
-    pictures = [Image.open(io.BytesIO(base64.b64decode(cell.outputs[0].data["image/png"]))) for cell in notebook.cells]
-    assert [(picture.width, round(picture.info["dpi"][0])) for picture in pictures] == [
-        (60, 220),
-        (200, 110),
-        (80, 220),
-    ]
