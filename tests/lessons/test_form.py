@@ -23,7 +23,12 @@ from tests.lessons.running import MEASURED
 PATHS = notebooks.lessons()
 LARGEST = 500_000  # bytes of a notebook with its outputs
 # Those with a dozen pictures of noise, clouds of points and films, at twice the points that a page shows.
-LARGER = {"3_03_foundations/losses": 900_000, "3_06_image/ddpm": 750_000, "3_07_video/sora": 600_000}
+LARGER = {
+    "3_03_foundations/losses": 900_000,
+    "3_06_image/ddpm": 750_000,
+    "3_07_video/sora": 600_000,
+    "3_03_foundations/latent_space": 650_000,
+}
 COLUMNS = 76
 FOLDED = {"hide-input", "remove-input"}
 PICTURES = {"image/png", "image/gif", "image/svg+xml"}
