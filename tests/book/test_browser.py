@@ -124,6 +124,7 @@ def test_a_page_fits_and_its_scripts_run(view: View, path: Path) -> None:
     assert not found["page"], "the page is wider than the window"
     assert not found["hidden"], "something is cut off, and nothing shows it"
     assert not found["wrapped"], "code that wraps loses what its indentation says"
+    assert not found["small"], "a figure with fewer than twice the points that it is shown with"
     assert view.weight() <= LARGEST, f"{view.weight() / 1e6:.2f} MB"
 
 
