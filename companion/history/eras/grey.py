@@ -10,7 +10,7 @@ digits (`companion.metrics.digit_judge`) reads them as it reads the originals.
 .. math:: P(x) = \sigma\Big(\frac{x + h - \mu}{s}\Big) - \sigma\Big(\frac{x - h - \mu}{s}\Big)
 
 and paper and ink all that lies beyond them, so that the four masses add up to 1: Salimans et al., PixelCNN++,
-arXiv:1701.05517, section 2.1, without their mixture. The VAE's decoder and the last step of the diffusion model use it.
+arXiv:1701.05517, section 2.1, without their mixture. The last step of the diffusion model uses it.
 
 `Drawing` gives every era the same training pictures: half of a batch as they are, half turned, scaled, slanted and
 shifted a little (`companion.data.distortions`), because 4,000 pictures are learned by heart before the budget is spent.

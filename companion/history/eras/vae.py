@@ -1,13 +1,18 @@
 r"""2013: a variational autoencoder of grey pictures.
 
-Kingma & Welling, "Auto-Encoding Variational Bayes", arXiv:1312.6114: encoder and decoder with a hidden layer of tanh units
-each, a Gaussian code, one draw of it for each picture, batches of 100 (`companion.foundations.vae`, `.elbo`). The decoder
-gives the mean :math:`\mu` and the width of every pixel; its likelihood is that of four greys (eq-eras-mass), so the bound
+Kingma & Welling, "Auto-Encoding Variational Bayes", arXiv:1312.6114: encoder and decoder of fully connected layers with tanh
+units, a Gaussian code, one draw of it for each picture (`companion.foundations.vae`, `.elbo`). The decoder gives one number
+:math:`a` for each pixel. Grey values were often put into the cross-entropy of a pixel that is black or white, which is no
+probability of greys; divided by its sum over the four greys k = 0, …, 3 it is one:
+
+.. math:: P(k) = \frac{e^{k a}}{\sum_{j=0}^{3} e^{j a}}
+
+(eq-eras-grey-odds). So the bound
 
 .. math:: -\log P(x) \le -E_q \log P(x \mid z) + KL(q(z \mid x) \| p(z))
 
-(eq-eras-elbo) is one on a probability. Departures: that likelihood, where they took grey values for probabilities of ink; AdamW
-(2017) and averaged weights instead of Adagrad, which learns far less within these budgets.
+(eq-eras-elbo) is one on a probability. Departures: that division; two hidden layers each (with one, many codes from the
+prior decoded to black sheets within the lesson's budget); AdamW (2017) and averaged weights.
 """
 
 import torch
@@ -16,37 +21,45 @@ from torch import Tensor, nn
 
 from companion.foundations.elbo import elbo, iwae
 from companion.foundations.vae import VAE
-from companion.history.eras.grey import PIXELS, SIDE, Pictures, log_mass
+from companion.history.eras.grey import GREYS, PIXELS, SIDE, Pictures, grey_index
+from companion.training.precision import widened
 from companion.validate import Count, checked
 
 BATCH = 100
 
 
 class GreyLikelihood(nn.Module):
-    """p(x | z) of grey pixels; the decoder gives the means, then the logarithms of the widths."""
+    """p(x | z) of independent grey pixels; the decoder gives the logarithm of the odds of a grey to the next lighter one."""
 
     def check(self, x: Tensor) -> None:
-        """Whether all are greys is checked where pictures enter (`companion.history.eras.grey.grey_index`)."""
+        grey_index(x)
 
-    def log_prob(self, output: Float[Tensor, "n outputs"], x: Float[Tensor, "n pixels"]) -> Float[Tensor, "n"]:
-        mean, log_width = output.chunk(2, dim=1)
-        return log_mass(x, mean, log_width.clamp(-5, 3))
+    def log_prob(self, output: Float[Tensor, "n pixels"], x: Float[Tensor, "n pixels"]) -> Float[Tensor, "n"]:
+        return self._logs(output).gather(-1, grey_index(x)[..., None]).flatten(1).sum(1)
 
-    def mean(self, output: Float[Tensor, "n outputs"]) -> Float[Tensor, "n pixels"]:
-        return output.chunk(2, dim=1)[0].clamp(-1, 1)
+    def mean(self, output: Float[Tensor, "n pixels"]) -> Float[Tensor, "n pixels"]:
+        return 2 * (self._logs(output).exp() * torch.arange(GREYS).to(output)).sum(-1) / (GREYS - 1) - 1
+
+    def _logs(self, output: Float[Tensor, "n pixels"]) -> Float[Tensor, "n pixels 4"]:
+        """log P of each grey (eq-eras-grey-odds)."""
+        return (widened(output)[..., None] * torch.arange(GREYS, device=output.device)).log_softmax(-1)
 
 
 class GreyVAE(VAE):
     """The VAE of the lesson, which takes and draws pictures."""
 
     @checked
-    def __init__(self, hidden: Count = 200, latent: Count = 10) -> None:
-        encoder = nn.Sequential(nn.Linear(PIXELS, hidden), nn.Tanh(), nn.Linear(hidden, 2 * latent))
-        decoder = nn.Sequential(nn.Linear(latent, hidden), nn.Tanh(), nn.Linear(hidden, 2 * PIXELS))
+    def __init__(self, hidden: Count = 230, latent: Count = 10) -> None:
+        encoder, decoder = (
+            nn.Sequential(
+                nn.Linear(inputs, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh(), nn.Linear(hidden, outputs)
+            )
+            for inputs, outputs in ((PIXELS, 2 * latent), (latent, PIXELS))
+        )
         super().__init__(encoder, decoder, GreyLikelihood(), (PIXELS,), (latent,))
 
     def draw(self, n: int, generator: torch.Generator) -> Pictures:
-        """The decoder's means for n codes from the prior."""
+        """The mean greys for n codes from the prior."""
         return self.sample(n, generator).reshape(-1, 1, SIDE, SIDE)
 
     @torch.no_grad()

@@ -8,7 +8,6 @@ import torch
 from companion.data import digits
 from companion.history.eras.gan import GANLoss
 from companion.history.eras.grey import grey_index, to_greys
-from companion.history.eras.table import NeighbourTable
 from companion.history.eras.training import ERAS, GAN, GPT, LIVE, SHIPPED, VAE, fit, steps_for, update_flops
 from tests.conftest import gen, rejects
 
@@ -36,7 +35,8 @@ def test_each_era_spends_its_budget_and_not_more(images, era):
 
 def test_a_vaes_operations_are_those_of_its_layers(images):
     """Two for each weight and picture forward, four backward; the first layer hands no gradient on to its input."""
-    first, weights = 784 * 200, 784 * 200 + 200 * 20 + 10 * 200 + 200 * 1568
+    first, inner = 784 * 230, 2 * 230 * 230
+    weights = first + 230 * 20 + inner + 10 * 230 + 230 * 784
     assert update_flops(VAE, VAE.build(images, "live"), images) == VAE.batch_size * (6 * weights - 2 * first)
 
 
@@ -81,17 +81,19 @@ def test_a_training_that_was_stopped_goes_on(images, tmp_path):
         torch.testing.assert_close(list(net.parameters()), list(whole.parameters()))
 
 
-def test_gpt_and_vae_learn_more_than_independent_pixels_know(images):
-    greys = to_greys(images)
-    index = grey_index(greys)
-    shares = torch.stack([(index == grey).float().mean(0) for grey in range(4)]).clamp(min=1e-3)
-    logs = (shares / shares.sum(0)).log().expand(400, -1, -1, -1, -1)
-    independent = -float(logs.gather(1, index[:, None]).sum() / 400)
-    table = -float(NeighbourTable(greys).log_prob(greys).mean())
-    assert table < 0.6 * independent
-    for era, budget in ((GPT, 4e10), (VAE, 5e10)):
+def test_gpt_and_vae_learn_what_single_pixels_do_not_have(images):
+    """In seconds: the GPT more than a histogram for each place knows, the VAE more than one for all places."""
+    index = grey_index(to_greys(images))
+
+    def nats(shares):
+        logs = (shares + 1e-3).log().log_softmax(0).expand(400, -1, -1, -1, -1)
+        return -float(logs.gather(1, index[:, None]).sum() / 400)
+
+    places = torch.stack([(index == grey).float().mean(0) for grey in range(4)])
+    pooled = places.mean((1, 2, 3), keepdim=True).expand_as(places)
+    for era, budget, baseline in ((GPT, 4e10, nats(places)), (VAE, 4e10, nats(pooled))):
         model = fit(era, images, budget, 0).model
-        assert float(model.bound(greys[:100], gen(0)).mean()) < 0.95 * independent
+        assert float(model.bound(to_greys(images[:100]), gen(0)).mean()) < 0.9 * baseline, era.name
 
 
 def test_bad_budgets():
