@@ -33,7 +33,7 @@ from companion.nn.unet import UNet, UNetConfig
 from companion.training.random import randint, randn
 from companion.validate import Count, check_count, checked
 
-BATCH = 16
+BATCH = 8
 STEPS, LAST = 100, 12
 SCHEDULE = cosine_schedule(STEPS)
 WIDTHS = (0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.12)
@@ -58,10 +58,10 @@ class GreyUNet(nn.Module):
         return as_denoiser(self, SCHEDULE, "v", clip=1.0)
 
     @checked
-    def draw(self, n: Count, generator: torch.Generator, steps: Count = 50) -> Pictures:
-        """n pictures, by DDIM without fresh noise."""
+    def draw(self, n: Count, generator: torch.Generator, steps: Count = 25) -> Pictures:
+        """n pictures, by every fourth step with the fresh noise of 2020; as good as by all hundred here."""
         noise = randn((n, 1, SIDE, SIDE), generator, next(self.parameters()))
-        return ddim_sample(self.denoiser, SCHEDULE, noise, steps)
+        return ddim_sample(self.denoiser, SCHEDULE, noise, steps, generator, eta=1.0)
 
     @torch.no_grad()
     def fit_width(self, images: Pictures, generator: torch.Generator) -> "GreyUNet":
