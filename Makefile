@@ -1,6 +1,8 @@
 # The commands of the course. `make help` lists them.
 
-PYTHON ?= python3.11
+# The newest Python that runs here (a name may be a shim behind which there is nothing); or: make … PYTHON=/path/to/python
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3 python,$(shell $(name) -c '$(FITS)' 2>/dev/null && echo $(name))))
 # Where the CPU build of torch comes from on Linux, so that nobody pulls gigabytes of CUDA. For a GPU: make … TORCH_INDEX=
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
@@ -16,8 +18,8 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-		{ echo "Python 3.11 is needed: make … PYTHON=/path/to/python3.11"; exit 1; }
+	@$(or $(PYTHON),false) -c '$(FITS)' || \
+		{ echo "Python 3.11, 3.12 or 3.13 is needed: make … PYTHON=/path/to/python3.13"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --retries 1 $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
 		$$(grep -E '^torch==' requirements.lock) $$(grep -E '^uv==' requirements.lock)
@@ -57,7 +59,7 @@ test-lessons: $(STAMP) ## every lesson at smoke with another seed, and again as 
 	$(RUNNER) nbval $(ONLY)
 
 test-book: book ## build the book and look at it
-	$(BIN)/python -m pytest -m built_book
+	$(BIN)/python -m pytest -n 2 --durations=5 -m built_book
 
 test-fast: lint ## lint and the unit tests that take seconds
 	$(UNITS) -m "not slow and not built_book"

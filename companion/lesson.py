@@ -11,6 +11,7 @@ import inspect
 import json
 import os
 import random
+import re
 import textwrap
 import time
 from collections.abc import Callable
@@ -215,9 +216,9 @@ class Box:
         return f"{self.head}: {self.text}"
 
     def _repr_html_(self) -> str:
+        text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(self.text))
         return (
-            f'<div class="lesson-box {self.kind}"><strong>{html.escape(self.head)}</strong> '
-            f"<span>{html.escape(self.text)}</span></div>"
+            f'<div class="lesson-box {self.kind}"><strong>{html.escape(self.head)}</strong> <span>{text}</span></div>'
         )
 
 

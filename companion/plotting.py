@@ -11,11 +11,13 @@ from typing import Annotated
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from IPython import get_ipython
 from IPython.display import Image as DisplayedImage
 from IPython.display import display
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib_inline.backend_inline import set_matplotlib_formats
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
@@ -26,15 +28,18 @@ from companion.validate import Count, Finite, Positive, Range, checked
 BLUE, ORANGE, GREEN, PINK, SKY, RED, YELLOW, BLACK = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#222222",
 )  # fmt: skip
+DPI = 110  # points of a figure's inch on a page
 COLORS = (BLUE, RED, GREEN, PINK, ORANGE, SKY, BLACK)
 
 
 def use_style() -> None:
-    """Set matplotlib's defaults for the whole course."""
+    """Set matplotlib's defaults for the whole course; a notebook's figures have twice the points that they show."""
+    if get_ipython() is not None:
+        set_matplotlib_formats("retina")
     plt.rcParams.update(
         {
             "figure.figsize": (5.6, 3.4),
-            "figure.dpi": 110,
+            "figure.dpi": DPI,
             "figure.facecolor": "white",
             "savefig.facecolor": "white",
             "figure.constrained_layout.use": True,

@@ -169,6 +169,13 @@ def test_boxes_are_escaped(page):
     assert "p < 0.5 & q > <b>" in repr(page[-1])
 
 
+def test_code_in_a_box_is_code(page):
+    run()
+    claim("3.3-x-a", "what `a < b` says", True)
+    assert "what <code>a &lt; b</code> says" in page[-1]._repr_html_()
+    assert "what `a < b` says" in repr(page[-1])
+
+
 def source_of(shown: object) -> str:
     assert isinstance(shown, Markdown)
     opening, *lines, closing = shown.data.splitlines()

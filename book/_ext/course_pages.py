@@ -1,7 +1,7 @@
 """What Sphinx makes from the course's own files: tables of lessons, of runs and of versions, and links from the API.
 
 Directives: ``lesson-table``, ``run-table``, ``claim-table``, ``bench-table``, ``quality-table``,
-``mutant-table``, ``version-table``, ``api-rooms``.
+``mutant-table``, ``version-table``, ``api-index``, ``api-room``.
 Each function of the API gets a line that names the lessons in which it is taught, found in the lessons' imports.
 """
 
@@ -19,13 +19,12 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+import companion
 import nbformat
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
-
-import companion
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
@@ -219,28 +218,36 @@ class VersionTable(Generated):
         return rows(["Package", "Version"], body + [[package, version(package)] for package in PACKAGES])
 
 
-class ApiRooms(Generated):
-    """Every public module of the package, room by room, with all that it documents."""
+def rooms() -> dict[str, list[str]]:
+    """The public modules of each room; those that stand beside the rooms under "companion"."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for module in modules():
+        room = ".".join(module.split(".")[:2])
+        found[room if hasattr(importlib.import_module(room), "__path__") else "companion"].append(module)
+    return found
+
+
+class ApiIndex(Generated):
+    """The rooms, with links to their pages."""
 
     def text(self) -> str:
-        rooms: dict[str, list[str]] = defaultdict(list)
-        for module in modules():
-            parts = module.split(".")
-            rooms[parts[1] if hasattr(importlib.import_module(".".join(parts[:2])), "__path__") else ""].append(module)
+        body = []
+        for room, found in sorted(rooms().items()):
+            names = ", ".join(f"`{module.removeprefix(f'{room}.')}`" for module in found)
+            body.append([f"[{room}](api/{room.rpartition('.')[2]}.md)", names])
+        return rows(["Room", "Modules"], body)
+
+
+class ApiRoom(Generated):
+    """Every public module of a room, with all that it documents."""
+
+    required_arguments = 1
+
+    def text(self) -> str:
         text = []
-        for room in sorted(rooms, key=lambda room: (room != "", room)):
-            text += [f"## {f'companion.{room}' if room else 'companion'}", ""]
-            for module in rooms[room]:
-                text += [
-                    f"### {module}",
-                    "",
-                    "```{eval-rst}",
-                    f".. automodule:: {module}",
-                    "   :members:",
-                    "   :ignore-module-all:",
-                    "```",
-                    "",
-                ]
+        for module in rooms()[self.arguments[0]]:
+            options = ["   :members:", "   :ignore-module-all:", "```"]
+            text += [f"## {module}", "", "```{eval-rst}", f".. automodule:: {module}", *options, ""]
         return "\n".join(text)
 
 
@@ -289,31 +296,6 @@ def as_restructured_text(
     lines[:] = re.sub(r"(``.*?``)|(?<=[ (])\*(?=\w+[,)])", lambda found: found[1] or r"\*", text).split("\n")
 
 
-def without_launch(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
-    """The students' versions are made by the build: no Binder or Colab could find them in the repository."""
-    if page.startswith("book/assignments/"):
-        context["header_buttons"] = [b for b in context["header_buttons"] if b.get("label") != "launch-buttons"]
-
-
-def without_thebe(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
-    """No page runs code by Thebe; its settings, which Jupyter Book writes twice, would be an error in every browser."""
-    context["script_files"] = [
-        script
-        for script in context["script_files"]
-        if "thebe" not in f"{script} {getattr(script, 'attributes', {}).get('body', '')}".lower()
-    ]
-
-
-def named_toggles(app: Sphinx, error: Exception | None) -> None:
-    """Give the arrows that unfold a chapter in the sidebar a name, which the theme does not, for who does not see them."""
-    bare = '<summary><span class="toctree-toggle"'
-    for file in Path(app.outdir).rglob("*.html") if error is None and app.builder.format == "html" else ():
-        text = file.read_text(encoding="utf-8")
-        if bare in text:
-            named = bare.replace("<summary>", '<summary aria-label="Pages of this chapter">')
-            file.write_text(text.replace(bare, named), encoding="utf-8")
-
-
 def release_codecs() -> None:
     """Give the bibliography its LaTeX codec back.
 
@@ -337,10 +319,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("quality-table", QualityTable)
     app.add_directive("mutant-table", MutantTable)
     app.add_directive("version-table", VersionTable)
-    app.add_directive("api-rooms", ApiRooms)
+    app.add_directive("api-index", ApiIndex)
+    app.add_directive("api-room", ApiRoom)
     app.connect("autodoc-process-docstring", as_restructured_text)
     app.connect("autodoc-process-docstring", add_lessons)
-    app.connect("html-page-context", without_launch, priority=900)  # after the theme has made the buttons
-    app.connect("html-page-context", without_thebe, priority=900)
-    app.connect("build-finished", named_toggles)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

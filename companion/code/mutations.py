@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 KINDS = ("comparison", "arithmetic", "logic", "number", "variable")
-_NEIGHBOUR = {
+NEIGHBOUR = {
     "<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==", "is": "is not", "is not": "is",
     "in": "not in", "not in": "in", "+": "-", "-": "+", "*": "+", "//": "/", "/": "//", "and": "or", "or": "and",
 }  # fmt: skip
@@ -80,12 +80,12 @@ def _changes(tree: ast.AST, raw: bytes, starts: list[int]) -> Iterator[tuple[str
         raw_gap = re.sub(rb"#[^\n]*", lambda comment: b" " * len(comment[0]), raw[end(left) : begin(right)])
         gap = raw_gap.decode(errors="replace")
         operator = _OPERATOR.search(gap)
-        if operator and " ".join(operator[0].split()) in _NEIGHBOUR:
+        if operator and " ".join(operator[0].split()) in NEIGHBOUR:
             yield (
                 kind,
                 end(left) + operator.start(),
                 end(left) + operator.end(),
-                _NEIGHBOUR[" ".join(operator[0].split())],
+                NEIGHBOUR[" ".join(operator[0].split())],
             )
 
     for node in ast.walk(tree):

@@ -6,7 +6,8 @@ import torch
 
 from companion.data import shakespeare
 from companion.language.ngrams import encode
-from companion.text.gpt.pretraining import MODERN, NANOGPT, race
+from companion.text.gpt.pretraining import NANOGPT, race
+from companion.text.modern_block import MODERN
 
 SEEDS = (0, 1, 2)
 

@@ -12,9 +12,9 @@ from tests.lessons import notebooks
 
 # A lesson and how the alternative text of one of its figures begins.
 FIGURES = (
-    ("3_03_foundations/distributions", "Thirty black and white images"),
+    ("3_06_image/ddpm", "Ten columns of pictures: noise alone"),
     ("3_03_foundations/losses", "Six panels over the grey ring"),
-    ("3_03_foundations/attention", "Heat map: rows are the symbols"),
+    ("3_03_foundations/attention", "Two heat maps, one for each model: rows"),
     ("3_03_foundations/latent_space", "A square of nine by nine decoded digits"),
     ("3_01_overview/audio", "Three rows of spectrograms"),
 )

@@ -1,7 +1,11 @@
 """Lock, ranges, conda environment, workflows and licences agree with each other."""
 
+import os
 import re
+import shutil
+import subprocess
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -14,7 +18,7 @@ from tests.lessons import notebooks
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PINS = [Requirement(line) for line in LOCK.read_text(encoding="utf-8").splitlines()]
-HERE = {canonicalize_name(p.name): p for p in PINS if p.marker is None or p.marker.evaluate({"python_version": "3.11"})}
+PYTHONS = ("3.11", "3.12", "3.13")
 
 
 def wanted() -> list[Requirement]:
@@ -22,9 +26,21 @@ def wanted() -> list[Requirement]:
     return [Requirement(line) for group in groups for line in group]
 
 
+def pinned(name: str, python: str) -> Requirement:
+    """The line of the lock that a Python of this version installs."""
+    about = {"python_version": python, "python_full_version": f"{python}.0"}
+    (pin,) = (
+        pin
+        for pin in PINS
+        if canonicalize_name(pin.name) == canonicalize_name(name) and (not pin.marker or pin.marker.evaluate(about))
+    )
+    return pin
+
+
+@pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("requirement", wanted(), ids=str)
-def test_the_lock_fits_the_ranges(requirement: Requirement) -> None:
-    pin = HERE[canonicalize_name(requirement.name)]
+def test_the_lock_fits_the_ranges(requirement: Requirement, python: str) -> None:
+    pin = pinned(requirement.name, python)
     (specifier,) = pin.specifier
     assert specifier.operator == "==", f"{pin} is not exact"
     assert requirement.specifier.contains(specifier.version), f"{pin} does not fit {requirement}"
@@ -70,6 +86,37 @@ def test_the_jobs_together_run_what_make_test_runs() -> None:
     assert (ROOT / ".ci/run").read_text(encoding="utf-8").rstrip().endswith("make test")
 
 
+def test_each_python_is_promised_installed_and_proved() -> None:
+    assert [f"Programming Language :: Python :: {version}" for version in PYTHONS] == [
+        line for line in PROJECT["classifiers"] if ":: Python ::" in line
+    ]
+    jobs = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text(encoding="utf-8"))["jobs"]
+    assert tuple(jobs["units"]["strategy"]["matrix"]["python"]) == PYTHONS
+    others = {row["python"]: row["chapter"] for row in jobs["lessons"]["strategy"]["matrix"]["include"]}
+    assert others == dict.fromkeys(PYTHONS[1:], "3_")
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="there is no make here")
+def test_make_takes_the_newest_python_that_runs(tmp_path: Path) -> None:
+    """A shim may exist and fail, and one may be too new: both are passed over, and without any the error names the versions."""
+    for name, code in {"python3.13": "exit 127", "python3.12": "exit 0", "python3.11": "exit 0"}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{code}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "Makefile").symlink_to(ROOT / "Makefile")
+    for file in ("requirements.lock", "pyproject.toml"):
+        (tmp_path / file).write_text("", encoding="utf-8")
+
+    def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        command = ["make", "--dry-run", ".venv/.installed", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ | environment)
+
+    assert "python3.12 -m venv" in make(PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}").stdout
+    missing = subprocess.run(
+        ["make", ".venv/.installed", "PYTHON=false"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert missing.returncode == 2 and "Python 3.11, 3.12 or 3.13 is needed" in missing.stdout
+
+
 def test_windows_where_there_is_no_make_runs_the_same_commands() -> None:
     jobs = steps("test")
     for part in ("units", "lessons", "book"):
@@ -97,3 +144,7 @@ def test_links_of_the_readme_point_to_files() -> None:
         text = (ROOT / name).read_text(encoding="utf-8")
         for target in re.findall(r"\]\(([^)#\s]+)", text):
             assert target.startswith("http") or (ROOT / target).exists(), f"{name} points to {target}"
+
+
+def test_colab_installs_from_the_repository_that_the_package_names() -> None:
+    assert f'COURSE = "{PROJECT["urls"]["Repository"]}"\n' in notebooks.COLAB

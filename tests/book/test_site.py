@@ -80,6 +80,48 @@ def test_no_page_has_the_settings_of_thebe_which_nothing_here_uses() -> None:
     assert not [one.path.name for one in pages() if "THEBE_JS_URL" in one.text or "sphinx-thebe.js" in one.text]
 
 
+def test_films_are_small_and_wait_until_they_are_started() -> None:
+    films = [film for one in pages() for film in re.findall(r"<video[^>]*>", one.text)]
+    assert films
+    for film in films:
+        assert "controls" in film and "autoplay" not in film
+        assert len(re.search(r'aria-label="([^"]*)"', film)[1].split()) >= 5
+    assert not [one.path for one in pages() if re.search(r"<img[^>]*\.gif", one.text)]
+    assert all(file.stat().st_size <= 150_000 for file in HTML.rglob("*.mp4"))
+
+
+def test_icons_come_without_the_script_that_draws_any_icon() -> None:
+    shapes = (HTML / "_static/icons.css").read_text(encoding="utf-8")
+    for one in pages():
+        assert "fontawesome" not in one.text
+        for icon in re.findall(r"fa-(?:solid|brands) fa-([a-z-]+)", one.text):
+            assert f".fa-{icon} {{ --icon" in shapes, icon
+    assert not [*HTML.rglob("fontawesome.js"), *HTML.rglob("*.js.map")]
+
+
+def test_a_link_to_a_page_shows_what_it_is_about() -> None:
+    for path in notebooks.lessons():
+        text = page(HTML / "book" / f"{notebooks.name(path)}.html").text
+        about = re.search(r'<meta name="description" content="([^"]+)"', text)[1]
+        assert len(about) > 80 and about.startswith("What you will be able to do"), (path, about)
+        assert '<meta property="og:title"' in text and '<meta property="og:image"' in text
+
+
+def test_each_lesson_says_how_to_cite_it() -> None:
+    for path in notebooks.lessons():
+        name = notebooks.name(path)
+        entry = page(HTML / "book" / f"{name}.html").text.split('<details class="cite">')[1].split("</details>")[0]
+        assert f"book/{name}.html" in entry and "@misc{" in entry and "title = {" in entry
+
+
+def test_chapters_are_numbered_as_in_the_text_and_exercises_by_lesson() -> None:
+    chapter = page(HTML / "book/3_06_image.html").text
+    assert '<h1><span class="section-number">3.6 </span>' in chapter
+    lesson = page(HTML / "book/3_06_image/ddpm.html").text
+    assert re.search(r'class="eqno">\(3\.6\.\d+\)', lesson)
+    assert re.findall(r"Exercise (\d+)", lesson)[:2] == ["1", "2"]
+
+
 def test_what_unfolds_has_a_name() -> None:
     found = 0
     for one in pages():
@@ -112,19 +154,25 @@ def test_buttons_point_to_files_that_exist() -> None:
     assert found >= 2 * len(notebooks.lessons())
 
 
+def api(module: str) -> Page:
+    """The page of the package on which a module stands."""
+    room = module.split(".")[1] if (ROOT / "companion" / module.split(".")[1]).is_dir() else "companion"
+    return page(HTML / f"book/reference/api/{room}.html")
+
+
 def test_each_function_a_lesson_imports_links_back_to_it() -> None:
-    api = page(HTML / "book/reference/api.html")
-    assert "../3_03_foundations/attention.html" in api.links
-    assert "companion.nn.attention.MultiHeadAttention" in api.ids
-    assert api.text.count("<em>Lesson:</em>") >= 40
+    room = api("companion.nn.attention")
+    assert "../../3_03_foundations/attention.html" in room.links
+    assert "companion.nn.attention.MultiHeadAttention" in room.ids
+    every = (HTML / "book/reference/api").glob("*.html")
+    assert sum(page(path).text.count("<em>Lesson:</em>") for path in every) >= 40
 
 
 def test_every_public_module_is_documented() -> None:
-    api = page(HTML / "book/reference/api.html")
     for file in sorted((ROOT / "companion").rglob("*.py")):
         if not file.name.startswith("_"):
             module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
-            assert f"module-{module}" in api.ids, f"{module} is not on the page of the package"
+            assert f"module-{module}" in api(module).ids, f"{module} is not on the page of its room"
 
 
 def test_the_status_page_shows_every_lesson_and_every_claim() -> None:

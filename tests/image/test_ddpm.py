@@ -12,10 +12,10 @@ from companion.image.ddpm import (
     NO_LABEL,
     PREDICTION,
     SCHEDULE,
-    Unshuffled,
+    WIDE,
+    SmallUNet,
     digit_denoiser,
     draw_digits,
-    quick_unet,
 )
 from companion.metrics.digit_judge import recognised
 from companion.models.ddpm_digits import build, load
@@ -64,26 +64,35 @@ class TestLoss:
         assert values[0] == values[1] != values[2]
 
 
-class TestQuickUNet:
-    def test_pixels_come_back_to_their_places(self):
-        """What the net says of a channel stands at that channel's pixel, and so do the noise's statistics."""
-        x, two = torch.randn(2, 1, 6, 10), torch.tensor([1, 2])
-        assert torch.equal(Unshuffled(lambda x, t, y: x)(x, two, two), x)
-        upper_left = Unshuffled(lambda x, t, y: x * torch.tensor([1.0, 0, 0, 0])[:, None, None])(x, two, two)
-        assert torch.equal(upper_left[..., ::2, ::2], x[..., ::2, ::2])
-        assert upper_left.count_nonzero() == x.numel() // 4
+class TestSmallUNet:
+    def test_step_and_label_reach_their_own_image_and_no_other_I47(self):
+        net, x = SmallUNet(), torch.randn(3, 1, 28, 28)
+        t, labels = torch.tensor([5, 400, 900]), torch.tensor([1, 2, 10])
+        before = net(x, t, labels)
+        for changed in ((torch.tensor([6, 400, 900]), labels), (t, torch.tensor([3, 2, 10]))):
+            after = net(x, *changed)
+            assert not torch.allclose(after[0], before[0]) and torch.equal(after[1:], before[1:])
 
-    def test_step_and_label_reach_the_net(self):
-        net, x = quick_unet(), torch.randn(3, 1, 28, 28)
-        asked = [(5, 1), (5, 2), (900, 1)]
-        a, b, c = (net(x, torch.full((3,), t), torch.full((3,), label)) for t, label in asked)
-        assert a.shape == x.shape and not torch.allclose(a, b) and not torch.allclose(a, c)
+    @pytest.mark.parametrize("lost", ["large", "small"])
+    def test_both_ways_through_the_u_carry_something(self, lost):
+        """Without the direct path, or without the way by the smaller size, the answer is another one."""
+        net, x, two = SmallUNet(), torch.randn(2, 1, 12, 20), torch.tensor([1, 2])
+        before = net(x, two, two)
+        assert before.shape == x.shape
+
+        def cut(_, given):
+            kept = torch.ones(3 * WIDE)
+            kept[slice(2 * WIDE, None) if lost == "large" else slice(2 * WIDE)] = 0
+            return given[0] * kept[:, None, None], given[1]
+
+        net.join.register_forward_pre_hook(cut)
+        assert not torch.allclose(net(x, two, two), before)
 
     @pytest.mark.slow
     def test_after_some_hundred_updates_digits_are_read_better_than_by_chance(self):
         data = digits("train")
         config = TrainConfig(steps=600, batch_size=10, lr=4e-3, final_lr=0.02, ema=0.99, seed=0)
-        net = train(quick_unet(), LOSS, (data.images, data.labels), config).model
+        net = train(SmallUNet(), LOSS, (data.images, data.labels), config).model
         labels = torch.arange(100) % 10
         assert float(recognised(draw_digits(net, labels, gen(), scale=2.0, steps=15), labels).float().mean()) > 0.2
 

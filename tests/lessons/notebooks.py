@@ -9,6 +9,17 @@ import nbformat
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
 _NOT_LESSONS = {"exercises", "assignments", ".ipynb_checkpoints"}
+# Before the imports of each lesson: in Colab there is no course yet.
+COLAB = """\
+# In Colab the course is installed first; elsewhere this does nothing.
+import subprocess
+import sys
+
+COURSE = "https://github.com/generative-ai-you-can-run/course"
+if "google.colab" in sys.modules:
+    package = f"generative-ai-companion[data,speech] @ git+{COURSE}"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", package]
+    subprocess.run(pip, check=True)"""
 _CLAIM = re.compile(r"^(?P<mark>[✓–]) Claim (?P<id>[\w.-]+): (?P<text>.*)$", re.S)
 
 
@@ -32,7 +43,8 @@ def read(path: Path) -> nbformat.NotebookNode:
 
 
 def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+    """Those of the lesson: without the one that stands in for an installation, which no page shows."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code" and "remove-cell" not in tags(cell)]
 
 
 def tags(cell: nbformat.NotebookNode) -> list[str]:

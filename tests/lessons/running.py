@@ -217,7 +217,7 @@ def _tidy(notebook: nbformat.NotebookNode, row: dict) -> None:
 
 def small_png(encoded: str) -> str:
     """A figure with at most 64 colours: about a third of the bytes, and no difference that one sees in a plot."""
-    picture = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
-    small = io.BytesIO()
-    picture.quantize(64, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    picture = Image.open(io.BytesIO(base64.b64decode(encoded)))
+    small, points = io.BytesIO(), {"dpi": picture.info["dpi"]} if "dpi" in picture.info else {}
+    picture.convert("RGB").quantize(64, dither=Image.Dither.NONE).save(small, "PNG", optimize=True, **points)
     return min(encoded, base64.b64encode(small.getvalue()).decode(), key=len)

@@ -1,5 +1,7 @@
 """The runner itself: what must fail does, and nothing is half-written."""
 
+import base64
+import io
 import json
 import subprocess
 import sys
@@ -7,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from PIL import Image
 
 from tests.lessons import notebooks, running
 from tests.lessons.__main__ import LIMITS, TOLERANCE, _within, seconds_allowed
@@ -153,3 +156,10 @@ def test_processor_time_of_a_child_is_seen_and_waiting_is_none() -> None:
         with running.measured() as cost:
             subprocess.run([sys.executable, "-c", code], check=True)
         assert low <= cost.cpu_seconds <= high
+
+
+def test_a_stored_figure_keeps_how_many_points_an_inch_has() -> None:
+    made = io.BytesIO()
+    Image.effect_noise((64, 48), 50).save(made, "PNG", dpi=(220, 220))
+    small = Image.open(io.BytesIO(base64.b64decode(running.small_png(base64.b64encode(made.getvalue()).decode()))))
+    assert small.size == (64, 48) and round(small.info["dpi"][0]) == 220

@@ -17,7 +17,7 @@ from tests.lessons.notebooks import BOOK, ROOT
 CELLS = """
 import os, json, torch
 from companion.lesson import claim, setup
-from companion.text.gpt.pretraining import CONTROL, race
+from companion.text.gpt.pretraining import TUNED, race
 from companion.training import TrainConfig, train
 SEED = 0
 BUDGET = "laptop"
@@ -25,7 +25,7 @@ BUDGET = "laptop"
 run = setup("one", SEED, BUDGET)
 ---
 ids = torch.randint(11, (900,), generator=run.generator(1))
-(gpt,) = race([CONTROL], ids, ids[:300], 11, share=0.001, seed=run.seed)
+(gpt,) = race([TUNED], ids, ids[:300], 11, share=0.001, seed=run.seed)
 ---
 from torch import nn
 x = torch.randn(24, 3, generator=run.generator(2))

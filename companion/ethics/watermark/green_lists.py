@@ -87,7 +87,7 @@ class GreenLists:
     def after(self, previous: Int[Tensor, "n"]) -> Bool[Tensor, "n vocab"]:
         """Which tokens are green after each of these."""
         check_labels("previous", previous, self.vocab_size)
-        return torch.stack([_deal(self, token) for token in previous.tolist()]).to(previous.device)
+        return torch.stack([_dealt(self, token) for token in previous.tolist()]).to(previous.device)
 
     def seed(self, previous: int) -> int:
         """What seeds the list after this token, below 2⁶⁴."""
@@ -106,12 +106,17 @@ class GreenLists:
         return self.after(kinds)[which, ids[1:]]
 
 
-@lru_cache(maxsize=8192)
-def _deal(lists: GreenLists, previous: int) -> Tensor:
-    generator = torch.Generator().manual_seed(lists.seed(previous))
-    green = torch.zeros(lists.vocab_size, dtype=torch.bool)
-    green[torch.randperm(lists.vocab_size, generator=generator)[: lists.size]] = True
+def deal(seed: int, vocab_size: int, size: int) -> Bool[Tensor, "vocab"]:
+    """Which tokens are green: the first ``size`` of a shuffle of all that the seed decides."""
+    generator = torch.Generator().manual_seed(seed)
+    green = torch.zeros(vocab_size, dtype=torch.bool)
+    green[torch.randperm(vocab_size, generator=generator)[:size]] = True
     return green
+
+
+@lru_cache(maxsize=8192)
+def _dealt(lists: GreenLists, previous: int) -> Tensor:
+    return deal(lists.seed(previous), lists.vocab_size, lists.size)
 
 
 @checked

@@ -9,10 +9,10 @@ from functools import partial
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from companion.foundations.attention.seq2seq import PAD
+from companion.foundations.attention.seq2seq import PAD, Memory
 from companion.nn.attention import MultiHeadAttention
 from companion.nn.kv_cache import CrossKVState, KVState
 from companion.nn.positions import Rotary, sinusoidal
@@ -44,23 +44,6 @@ class AttentionConfig:
     decoders: Count = 1
     positions: Literal["rotary", "sinusoidal", "none"] = "rotary"
     dropout: Share = 0.0
-
-
-@dataclass(frozen=True)
-class Memory:
-    """What the encoder has made of a source.
-
-    Attributes:
-        states: one vector for each place of the source.
-        real: False where the source is padding.
-    """
-
-    states: Float[Tensor, "batch n width"]
-    real: Bool[Tensor, "batch n"]
-
-    def __getitem__(self, rows: Int[Tensor, "m"]) -> "Memory":
-        """What was made of these sources."""
-        return Memory(self.states[rows], self.real[rows])
 
 
 def encoder_block(config: AttentionConfig) -> TransformerBlock:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -67,6 +67,23 @@ class Symbols:
         """The texts of rows of indices; 0 is left out."""
         check_labels("rows", rows, len(self))
         return ["".join(self.characters[i - 1] for i in row if i) for row in rows.tolist()]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What an encoder that keeps every place has made of sources.
+
+    Attributes:
+        states: one vector for each place of a source.
+        real: False where the source is padding.
+    """
+
+    states: Float[Tensor, "batch n width"]
+    real: Bool[Tensor, "batch n"]
+
+    def __getitem__(self, rows: Int[Tensor, "m"]) -> "Memory":
+        """What was made of these sources."""
+        return Memory(self.states[rows], self.real[rows])
 
 
 @runtime_checkable

@@ -30,7 +30,18 @@ from torch.nn import functional as F
 from companion.training.random import randint
 from companion.validate import Count, NonNegative, Positive, Range, check_number, checked
 
-__all__ = ["BESIROGLU", "HOFFMANN", "LawFit", "Optimum", "ScalingLaw", "bootstrap_laws", "fit_law"]
+__all__ = [
+    "BESIROGLU",
+    "HOFFMANN",
+    "LawFit",
+    "Optimum",
+    "ScalingLaw",
+    "best_fit",
+    "bootstrap_laws",
+    "descend",
+    "fit_law",
+    "misfit",
+]
 
 Values = Sequence[float] | Float[Tensor, "points"]
 
@@ -144,7 +155,7 @@ def fit_law(
     Raises:
         ValueError: fewer than five points, numbers that are not positive, or all points of one N or one D.
     """
-    return _best_of(_points(parameters, tokens, losses), delta, starts)
+    return best_fit(_points(parameters, tokens, losses), delta, starts)
 
 
 @checked
@@ -172,7 +183,7 @@ def bootstrap_laws(
         chosen = points[:, randint(points.shape[1], points.shape[1:], generator)]
         if chosen[0].unique().numel() >= 3 and chosen[1].unique().numel() >= 3:
             with contextlib.suppress(OverflowError):
-                laws.append(_best_of(chosen, delta, starts).law)
+                laws.append(best_fit(chosen, delta, starts).law)
         if len(laws) == resamples:
             return laws
     raise ValueError(
@@ -206,34 +217,39 @@ def _points(parameters: Values, tokens: Values, losses: Values) -> Float[Tensor,
 
 
 @checked
-def _best_of(points: Float[Tensor, "3 points"], delta: Positive, starts: int) -> LawFit:
+def best_fit(points: Float[Tensor, "3 points"], delta: Positive, starts: int) -> LawFit:
+    """The best of several descents, from those points of the grid that misfit least; points hold ln N, ln D and ln L."""
     middle = points.mean(1, keepdim=True)
     centred = torch.cat([points[:2] - middle[:2], points[2:]])
+    grid = _grid(middle)
+    order = misfit(grid, centred, delta).argsort()
+    ends = [descend(grid[i].clone(), centred, delta) for i in order[:starts]]
+    reached = [float(misfit(end, centred, delta)) for end in ends]
+    lowest = min(reached)
+    a, alpha, b, beta, e = ends[reached.index(lowest)].tolist()
+    a, b = a + alpha * float(middle[0]), b + beta * float(middle[1])
+    law = ScalingLaw(math.exp(e), math.exp(a), max(alpha, 1e-6), math.exp(b), max(beta, 1e-6))
+    return LawFit(law, lowest, sum(one <= lowest * 1.001 + 1e-12 for one in reached), starts)
+
+
+def _grid(middle: Float[Tensor, "3 1"]) -> Float[Tensor, "4500 5"]:
+    """The paper's starts; its a and b belong to ln N and ln D, ours to these minus their means."""
     grid = torch.cartesian_prod(
         torch.arange(0, 26, 5.0), torch.arange(0, 2.1, 0.5), torch.arange(0, 26, 5.0), torch.arange(0, 2.1, 0.5),
         torch.arange(-1, 1.1, 0.5),
     ).double()  # fmt: skip
-    grid[:, 0] -= grid[:, 1] * middle[0]  # the paper's a belongs to ln N, ours to ln N minus its mean
+    grid[:, 0] -= grid[:, 1] * middle[0]
     grid[:, 2] -= grid[:, 3] * middle[1]
-    order = _objective(grid, centred, delta).argsort()
-    ends = [_descend(grid[i].clone(), centred, delta) for i in order[:starts]]
-    objectives = torch.stack([_objective(end, centred, delta) for end in ends])
-    best = int(objectives.argmin())
-    lowest = float(objectives[best])
-    a, alpha, b, beta, e = ends[best].tolist()
-    a, b = a + alpha * float(middle[0]), b + beta * float(middle[1])
-    law = ScalingLaw(math.exp(e), math.exp(a), max(alpha, 1e-6), math.exp(b), max(beta, 1e-6))
-    agreeing = int((objectives <= lowest * 1.001 + 1e-12).sum())
-    return LawFit(law, lowest, agreeing, starts)
+    return grid
 
 
-def _objective(theta: Tensor, points: Tensor, delta: float) -> Tensor:
+def misfit(theta: Tensor, points: Tensor, delta: float) -> Tensor:
     """The sum over the points (not their mean: the sum is what keeps the optimiser from stopping early)."""
     found = predicted_log(theta, points)
     return F.huber_loss(found, points[2].expand_as(found), delta=delta, reduction="none").sum(-1)
 
 
-def _descend(theta: Tensor, points: Tensor, delta: float) -> Tensor:
+def descend(theta: Tensor, points: Tensor, delta: float) -> Tensor:
     """L-BFGS; with residuals in units of delta, so that its tolerances mean what they say."""
     theta.requires_grad_()
     optimizer = torch.optim.LBFGS(
@@ -247,7 +263,7 @@ def _descend(theta: Tensor, points: Tensor, delta: float) -> Tensor:
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        value = _objective(theta, points, delta) / delta**2
+        value = misfit(theta, points, delta) / delta**2
         value.backward()
         return value
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from companion.ethics.watermark.green_lists import GreenLists, Watermark, binomial_tail, detect, green_chance
+from companion.ethics.watermark.green_lists import GreenLists, Watermark, binomial_tail, deal, detect, green_chance
 from tests.conftest import gen, rejects
 
 
@@ -94,6 +94,10 @@ class TestTruth:
         direct = (Watermark(lists, 1.3)(previous[:, None], logits).softmax(-1) * green).sum(-1)
         torch.testing.assert_close(green_chance(logits.softmax(-1), green, 1.3), direct)
         torch.testing.assert_close(green_chance(logits.softmax(-1), green, 0), (logits.softmax(-1) * green).sum(-1))
+
+    def test_a_list_is_the_first_tokens_of_the_shuffle(self):
+        shuffled = torch.randperm(50, generator=gen(7))
+        assert deal(7, 50, 12).nonzero().flatten().tolist() == sorted(shuffled[:12].tolist())
 
     def test_share_of_green_where_all_tokens_are_equally_likely(self):
         """Then q is γ whatever the lists are: e^δ γ / (1 + (e^δ - 1) γ), here 0.711."""

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from companion.data.dates import dates
-from companion.foundations.attention.attention_translator import AttentionConfig, AttentionTranslator, Memory
+from companion.foundations.attention.attention_translator import AttentionConfig, AttentionTranslator
+from companion.foundations.attention.recurrent_attention import RecurrentAttentionConfig, RecurrentAttentionTranslator
 from companion.foundations.attention.recurrent_translator import RecurrentConfig, RecurrentTranslator
-from companion.foundations.attention.seq2seq import Symbols, exact_match, greedy, next_symbol_loss, shifted
+from companion.foundations.attention.seq2seq import Memory, Symbols, exact_match, greedy, next_symbol_loss, shifted
 from companion.language.beam_search import beam_search
 from companion.language.conditioning import Conditioned, ConditionedConfig
 from companion.language.generation import generate
@@ -30,10 +31,14 @@ def recurrent_model() -> RecurrentTranslator:
     return RecurrentTranslator(RecurrentConfig(SOURCES, TARGETS, width=7, hidden=10)).eval()
 
 
+def recurrent_attention_model() -> RecurrentAttentionTranslator:
+    return RecurrentAttentionTranslator(RecurrentAttentionConfig(SOURCES, TARGETS, width=7, hidden=10)).eval()
+
+
 MODELS = pytest.mark.parametrize(
     "model_of",
-    [attention_model, lambda: attention_model("sinusoidal"), recurrent_model],
-    ids=["rotary", "sinusoidal", "rnn"],
+    [attention_model, lambda: attention_model("sinusoidal"), recurrent_model, recurrent_attention_model],
+    ids=["rotary", "sinusoidal", "rnn", "rnn with attention"],
 )
 
 

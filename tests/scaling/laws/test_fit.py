@@ -58,8 +58,8 @@ class TestTruth:
         rare = torch.tensor([0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 2])
         others = torch.tensor([0, 1, 2] * 4)
         sizes, lengths = torch.tensor([1e3, 1e4, 1e5]).double(), torch.tensor([1e5, 1e6, 1e7]).double()
-        drawn, best_of = [], fit._best_of
-        monkeypatch.setattr(fit, "_best_of", lambda points, *args: drawn.append(points) or best_of(points, *args))
+        drawn, best_of = [], fit.best_fit
+        monkeypatch.setattr(fit, "best_fit", lambda points, *args: drawn.append(points) or best_of(points, *args))
         for n, d in ((sizes[rare], lengths[others]), (sizes[others], lengths[rare])):
             bootstrap_laws(n, d, PLANTED.loss(n, d), resamples=6, generator=torch.Generator().manual_seed(0), starts=1)
         assert len(drawn) >= 12

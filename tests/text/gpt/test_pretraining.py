@@ -1,4 +1,4 @@
-"""The two frozen recipes, and the race: its steps are those of the one training loop."""
+"""The published recipe and the tuned one, and the race: its steps are those of the one training loop."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from companion.language.scoring import next_token_loss, passages
-from companion.text.gpt.pretraining import CONTROL, MODERN, NANOGPT, PretrainingRecipe, race
+from companion.text.gpt.pretraining import NANOGPT, TUNED, PretrainingRecipe, race
 from companion.training import train
 
 VOCAB = 11
@@ -29,25 +29,17 @@ def test_the_published_recipe() -> None:
     assert config.ema is None
 
 
-def test_ours_has_no_more_parameters_and_reads_no_more_text() -> None:
-    sizes = {recipe.name: sum(p.numel() for p in recipe.build(65).parameters()) for recipe in (NANOGPT, MODERN)}
-    assert sizes == {NANOGPT.name: 809_856, MODERN.name: 804_096}
-    read = {
-        recipe.name: recipe.config.steps * recipe.config.batch_size * recipe.build(65).config.context
-        for recipe in (NANOGPT, CONTROL, MODERN)
-    }
-    assert max(read.values()) == read[NANOGPT.name] == 1_536_000
-
-
-def test_the_control_differs_from_ours_by_the_block_and_the_steps_alone() -> None:
-    ours, control = MODERN.build(65).config, CONTROL.build(65).config
-    assert replace(MODERN.config, steps=CONTROL.config.steps) == CONTROL.config
-    shared = ("vocab_size", "context", "width", "layers", "heads", "init_std")
-    assert [getattr(ours, name) for name in shared] == [getattr(control, name) for name in shared]
+def test_the_tuned_recipe_reads_as_much_text_with_the_same_model() -> None:
+    plain, tuned = NANOGPT.build(65).config, TUNED.build(65).config
+    assert replace(plain, init_std=tuned.init_std) == tuned
+    assert tuned.init_std == pytest.approx(128**-0.5)
+    shared = ("steps", "batch_size", "betas", "clip")
+    assert [getattr(NANOGPT.config, name) for name in shared] == [getattr(TUNED.config, name) for name in shared]
+    assert TUNED.config.lr_at(299) == pytest.approx(3 * NANOGPT.config.lr_at(99))
 
 
 def test_a_race_takes_the_steps_of_the_training_loop() -> None:
-    recipe = replace(MODERN, config=replace(MODERN.config, steps=5, batch_size=3))
+    recipe = replace(TUNED, config=replace(TUNED.config, steps=5, batch_size=3))
     other = replace(NANOGPT, config=replace(NANOGPT.config, steps=3, batch_size=4))
     runs = race([recipe, other], TEXT, TEXT[:200], VOCAB, seed=4, judgements=2)
     torch.manual_seed(4)
@@ -62,7 +54,7 @@ def test_a_race_takes_the_steps_of_the_training_loop() -> None:
 
 def test_a_race_is_by_turns_and_judges_at_equal_parts() -> None:
     seen = []
-    short = [replace(r, config=replace(r.config, steps=40, batch_size=2)) for r in (NANOGPT, MODERN)]
+    short = [replace(r, config=replace(r.config, steps=40, batch_size=2)) for r in (NANOGPT, TUNED)]
     short[1] = replace(short[1], config=replace(short[1].config, steps=20))
     runs = race(
         short,
@@ -93,7 +85,7 @@ def test_the_next_step_is_always_of_the_recipe_that_is_furthest_behind() -> None
 
         return replace(recipe, build=build, config=replace(recipe.config, steps=steps, batch_size=2))
 
-    race([watched(NANOGPT, 0, 6), watched(MODERN, 1, 3)], TEXT, TEXT[:100], VOCAB)
+    race([watched(NANOGPT, 0, 6), watched(TUNED, 1, 3)], TEXT, TEXT[:100], VOCAB)
     assert order == [0, 1, 0, 0, 1, 0, 0, 1, 0]
 
 
