@@ -1,6 +1,11 @@
 """Where stock nbgrader finds the course; its commands are run from this folder (book/instructors/index.md)."""
 
+import os
 from pathlib import Path
+
+# For the kernels that run the submissions: the exercises' tensors are small, and on a busy machine the threads that would share
+# them wait for each other (ten times as long in one exercise).
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 c = get_config()
 

@@ -1,7 +1,7 @@
 """What a notebook needs of the package: set-up, budget, claims, source code on the page, measured costs.
 
 A lesson begins with ``run = setup("3_03_foundations/attention", SEED, BUDGET)`` and then says what it does by
-`Lesson.pick`, `claim`, `show` and `glue`.
+`Lesson.pick`, `claim`, `show`, `predicted` and `glue`.
 """
 
 import ast
@@ -166,6 +166,24 @@ def claim(id: str, text: str, holds: bool | np.bool_ | torch.Tensor, *, exact: b
         display(Box("claim holds", f"✓ Claim {id}", text))
     else:
         raise ClaimFailed(f"claim {id} does not hold in this run: {text}")
+
+
+def predicted(prediction: Any, measured: Any, form: str = "{}") -> None:
+    """Put the reader's prediction beside what was measured: ``predicted(prediction, share, "{:.0%}")``.
+
+    Args:
+        prediction: from a cell tagged ``predict`` above; ``...`` was not written.
+        form: how both are written, as for `str.format`; a prediction of another type is written as it is.
+    """
+    found = f"Measured: {form.format(measured)}."
+    if prediction is ...:
+        display(Box("predict", "Your prediction", f"Not written. {found}"))
+        return
+    try:
+        said = form.format(prediction)
+    except (TypeError, ValueError):  # "much more" is a prediction too
+        said = str(prediction)
+    display(Box("predict", "Your prediction", f"{said}. {found}"))
 
 
 def show(*objects: Callable | type) -> None:

@@ -1,12 +1,16 @@
 """What every test has: one thread, seeded random numbers, no network; `gen` for generators and `rejects` for bad input."""
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 
 import jaxtyping
 import pytest
 import torch
+
+# Also in the processes that tests start: two threads that share a core with another test wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

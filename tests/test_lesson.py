@@ -19,7 +19,7 @@ from torch import Tensor
 
 from companion import lesson
 from companion.data import ring
-from companion.lesson import ClaimFailed, Lesson, claim, glue, setup, show
+from companion.lesson import ClaimFailed, Lesson, claim, glue, predicted, setup, show
 from companion.training import evaluating, train
 from companion.training.optimization import EMA, TrainConfig, decay_groups
 from companion.validate import checked
@@ -160,6 +160,19 @@ def test_a_claim_needs_one_truth_value(holds, budget):
 def test_a_claim_needs_a_lesson():
     with rejects(r"call setup\(...\) first", RuntimeError):
         claim("3.3-x-a", "it works", True)
+
+
+def test_a_prediction_stands_beside_what_was_measured(page):
+    predicted(..., 0.314, "{:.0%}")
+    predicted(0.5, 0.314, "{:.0%}")
+    predicted("a third", 0.314, "{:.0%}")
+    predicted("left", "right")
+    assert [repr(box) for box in page] == [
+        "Your prediction: Not written. Measured: 31%.",
+        "Your prediction: 50%. Measured: 31%.",
+        "Your prediction: a third. Measured: 31%.",
+        "Your prediction: left. Measured: right.",
+    ]
 
 
 def test_boxes_are_escaped(page):

@@ -36,7 +36,7 @@ def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Mod
 
 
 def _measure(model: nn.Module, smoke: bool = False) -> dict[str, float]:
-    labels, steps = torch.arange(20 if smoke else 250) % 10, 2 if smoke else 20
+    labels, steps = torch.arange(20 if smoke else 150) % 10, 2 if smoke else 20
     real = digits("train").images
     numbers = {}
     for scale in (1.0, 2.0):

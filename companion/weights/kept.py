@@ -66,7 +66,10 @@ def kept(name: str, model: Model) -> Model | None:
         raise CorruptWeights(
             f"{file}: got a damaged file, wanted weights; delete it and run its lesson again"
         ) from error
-    return fill(model, stored, f"the weights in {file}")
+    try:
+        return fill(model, stored, f"the weights in {file}")
+    except ValueError as error:
+        raise ValueError(f"{error}; they are of an older lesson: run it again, and it keeps new ones") from None
 
 
 def _file(name: str) -> Path:

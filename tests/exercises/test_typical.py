@@ -25,10 +25,19 @@ ROWS = [(path, *row) for path, rows in TABLES.items() for row in rows]
     ("path", "exercise", "wrong", "points", "name"), ROWS, ids=[f"{row[1]}-{row[4].replace(' ', '-')}" for row in ROWS]
 )
 def test_a_typical_wrong_answer_loses_points_by_name_and_no_message_gives_the_answer_away(
-    path: Path, exercise: str, wrong: Callable[..., Any], points: int, name: str, capsys: pytest.CaptureFixture[str]
+    path: Path,
+    exercise: str,
+    wrong: Callable[..., Any],
+    points: int,
+    name: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It keeps exactly these points with several inputs, its mistake is called by its name, and no line of a solution is."""
     assert points < all_exercises()[exercise].points
+    monkeypatch.setattr(
+        "companion.exercises.answers.TIME_LIMIT", 1.5
+    )  # processor time: for those that would take for ever
     for seed in (1, 2, 3):
         got = grade(exercise, wrong, seed=seed)
         said = capsys.readouterr().out

@@ -88,8 +88,8 @@ def test_cells_are_short_and_neither_few_nor_many(lesson: Lesson) -> None:
     assert len(own) >= (6 if lesson.is_chapter else 20), f"{len(own)} code cells"
     assert len(shown) <= 40, f"{len(shown)} code cells that are not folded"
     lines = [len(cell.source.splitlines()) for cell in shown]
-    assert statistics.median(lines) <= 17, f"median {statistics.median(lines)} lines"
-    assert max(lines) <= 50, f"longest cell {max(lines)} lines"
+    assert statistics.median(lines) <= 10, f"median {statistics.median(lines)} lines"
+    assert max(lines) <= 40, f"longest cell {max(lines)} lines"
 
 
 def called(cell: dict) -> set[str | None]:
@@ -102,8 +102,19 @@ def test_plumbing_is_folded(lesson: Lesson) -> None:
     """Imports, set-up, what draws and what checks a claim; a call of `show` alone leaves the page, its output stays."""
     for cell in lesson.code:
         draws = any(PICTURES & output.get("data", {}).keys() for output in cell.outputs)
-        if cell in lesson.code[:2] or draws or called(cell) <= {"claim", "glue", "print"}:
+        if cell in lesson.code[:2] or draws or called(cell) <= {"claim", "glue", "predicted", "print"}:
             assert FOLDED & {*notebooks.tags(cell)}, f"not folded: {cell.source}"
+
+
+def test_what_is_asked_before_a_run_is_answered_after_it(lesson: Lesson) -> None:
+    """A cell tagged `predict` holds ``name = ...``; a later cell puts the reader's value beside what was measured."""
+    asked = [(number, cell) for number, cell in enumerate(lesson.code) if "predict" in notebooks.tags(cell)]
+    assert asked or lesson.is_chapter, "the reader is asked for no prediction"
+    answers = {ast.unparse(call.args[0]): number for number, call in lesson.calls("predicted")}
+    names = [(number, line.partition(" = ...")) for number, cell in asked for line in cell.source.splitlines()]
+    assert all(rest[1] for _, rest in names), "more than `prediction = ...` in a cell tagged predict"
+    assert sorted(rest[0] for _, rest in names) == sorted(answers)
+    assert all(number < answers[rest[0]] for number, rest in names), "answered before it is asked"
 
 
 def test_lines_of_code_fit_a_page(lesson: Lesson) -> None:
@@ -165,6 +176,20 @@ def test_figures_have_alt_text(lesson: Lesson) -> None:
             assert len(alt.split()) >= 5, f"no alt text in {cell.source}"
 
 
+def test_each_figure_has_a_caption_and_one_opens_the_lesson(lesson: Lesson) -> None:
+    drawn = [cell for cell in lesson.code if any(PICTURES & output.get("data", {}).keys() for output in cell.outputs)]
+    for cell in drawn:
+        figure = cell.metadata.get("mystnb", {}).get("figure", {})
+        assert len(figure.get("caption", "").split()) >= 4 and figure.get("name", "").startswith("fig-"), cell.source
+    assert sum("first-picture" in notebooks.tags(cell) for cell in drawn) == 1
+
+
+def test_the_reader_does_something_in_each_part(lesson: Lesson) -> None:
+    tries = sum("try" in notebooks.tags(cell) for cell in lesson.code)
+    low, high = (1, 4) if lesson.is_chapter else (2, 6)
+    assert low <= tries <= high, f"{tries} try cells"
+
+
 def test_claims_are_proved_and_named_after_the_lesson(lesson: Lesson) -> None:
     named = first_arguments(lesson.calls("claim"))
     stored = {id: held for id, held, _ in notebooks.claims(lesson.notebook)}
@@ -215,6 +240,7 @@ def test_names_are_unique_in_the_book() -> None:
         "claim": [id for one in found for id in first_arguments(one.calls("claim"))],
         "glue": [id for one in found for id in first_arguments(one.calls("glue"))],
         "equation": [id for one in found for id in re.findall(r"\$\$ ?\((eq-[\w-]+)\)", one.prose)],
+        "figure": re.findall(r'"name": "(fig-[\w-]+)"', "".join(one.path.read_text(encoding="utf-8") for one in found)),
         "label": [id for one in found for id in re.findall(r"^\(([\w-]+)\)=$", one.prose, re.M)],
     }.items():
         twice = [id for id, count in Counter(names).items() if count > 1]

@@ -125,7 +125,7 @@ def test_a_lesson_that_reaches_for_the_network_fails(book: Path) -> None:
 def test_a_lesson_that_hangs_is_stopped(book: Path) -> None:
     path = write(book, "import time\ntime.sleep(3600)")
     with pytest.raises(running.LessonFailed, match="(?s)timed out|Timeout"):
-        running.smoke(path, 10)
+        running.smoke(path, 3)
 
 
 def test_a_lesson_over_its_limit_is_an_error(book: Path) -> None:

@@ -11,7 +11,7 @@ Velocity = Callable[..., Tensor]
 
 
 def loudness(frame: Tensor, window: Tensor) -> Tensor:
-    """How strongly a faded frame swings at each frequency, |S| of eq-stft."""
+    """How strongly a faded frame swings at each frequency: the sizes of eq-stft's numbers."""
     return torch.fft.rfft(frame * window).abs()
 
 

@@ -36,9 +36,9 @@ def test_the_head_says_what_data_and_how(name: str) -> None:
 @pytest.mark.slow
 def test_as_a_command(tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
-    command = [sys.executable, "-m", "companion", "measure", "valleys", "--smoke"]
+    command = [sys.executable, "-m", "companion", "measure", "families", "--smoke"]
     done = subprocess.run([*command, "--table", str(table)], capture_output=True, text=True, env=os.environ)
-    assert done.returncode == 0 and "valleys: " in done.stdout, done.stderr
+    assert done.returncode == 0 and "families: " in done.stdout, done.stderr
     refused = subprocess.run(command, capture_output=True, text=True, env=os.environ)
     assert refused.returncode == 2 and "path: got none" in refused.stderr
 

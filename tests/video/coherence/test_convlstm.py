@@ -81,12 +81,12 @@ class TestDependence:
 @pytest.mark.slow
 def test_it_learns_to_move_what_copying_cannot():
     maker = film_maker("train", limit=500)
-    net = ConvLSTMForecaster(16)
+    net = ConvLSTMForecaster(12)
 
     def loss(model, batch, generator):
         return F.mse_loss(model(batch[0][:, :, :4], 2), batch[0][:, :, 4:])
 
-    config = TrainConfig(steps=500, batch_size=16, lr=5e-3)
+    config = TrainConfig(steps=500, batch_size=8, lr=5e-3)
     net = train(net, loss, lambda n, g: (maker.draw(n, g, frames=6).films,), config).model
     films = film_maker("valid").draw(200, torch.Generator().manual_seed(1), frames=6).films
     with torch.no_grad():
