@@ -14,7 +14,7 @@ be any networks.
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -63,6 +63,20 @@ class GaussianPosterior:
     def kl_per_latent(self) -> Float[Tensor, "batch *latent"]:
         """KL(q(z_j | x) || N(0, 1)) of each latent, in nats (``eq-gaussian-kl``)."""
         return 0.5 * (self.mean**2 + self.logvar.exp() - 1 - self.logvar)
+
+
+@runtime_checkable
+class Likelihood(Protocol):
+    """What a `VAE` asks of p(x | z): two are here, a lesson may bring its own."""
+
+    def check(self, x: Tensor) -> None:
+        """Raise a ValueError if x is nothing that it can describe."""
+
+    def log_prob(self, output: Float[Tensor, "batch ..."], x: Float[Tensor, "batch *data"]) -> Float[Tensor, "batch"]:
+        """log p(x | z) from the decoder's output."""
+
+    def mean(self, output: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch *data"]:
+        """The mean of p(x | z)."""
 
 
 class BernoulliLikelihood(nn.Module):
@@ -117,7 +131,7 @@ class VAE(nn.Module):
 
     Args:
         encoder: maps (batch, *data) to (batch, 2 * latent, ...): means first, then logarithms of variances, on axis 1.
-        decoder: maps (batch, *latent) to what the likelihood needs, of x's shape.
+        decoder: maps (batch, *latent) to what the likelihood needs.
         likelihood: the distribution of x around the decoder's output.
         data_shape: the shape of one x, such as ``(784,)`` or ``(1, 28, 28)``.
         latent_shape: the shape of one z, such as ``(50,)`` or ``(4, 7, 7)``.
@@ -127,7 +141,7 @@ class VAE(nn.Module):
         self,
         encoder: nn.Module,
         decoder: nn.Module,
-        likelihood: BernoulliLikelihood | GaussianLikelihood,
+        likelihood: Likelihood,
         data_shape: tuple[int, ...],
         latent_shape: tuple[int, ...],
     ) -> None:

@@ -29,7 +29,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "GPT": lambda: GPT(GPTConfig(VOCAB, CONTEXT, 24, 2, 3)),
     "Llama": lambda: Llama(LLAMA),
     "Qwen": lambda: Qwen(LLAMA),
-    "PixelGPT": lambda: PixelGPT(PixelGPTConfig(rows=3, width=24, layers=2, heads=3, hidden=20)),
+    "PixelGPT": lambda: PixelGPT(PixelGPTConfig(VOCAB, CONTEXT, 24, 2, heads=3, hidden=20)),
     "PostNormTransformer": lambda: PostNormTransformer(PostNormConfig(VOCAB, CONTEXT, 24, 2, 3)),
     "LSTM": lambda: LSTM(LSTMConfig(VOCAB, CONTEXT, 24, 2)),
     "NGram": lambda: NGram(draw(400), NGramConfig(VOCAB, 3, context=CONTEXT)),

@@ -1,76 +1,80 @@
-r"""Four generative models trained on one budget of operations, on the same digits: VAE, GAN, GPT, diffusion (2013 to 2020).
+r"""Four milestones (2013 to 2020) as plans of training, on one budget of operations.
 
-Each function builds one model for the 14×14 digits of `companion.history.eras.digits` and trains it until its share of
-floating-point operations is spent. With c the operations of one update, counted by PyTorch in one forward and one backward
-pass (for the GAN: of both players), an era gets (eq-eras-steps)
+With c the operations of one update (`companion.metrics.flops`: forward and backward; for the GAN those of both players) and C
+what each era may spend, an era makes (eq-eras-steps)
 
 .. math:: n = \lfloor C / c \rfloor
 
-updates. C is the same for all. What is compared are the four *ideas*, each with a small network of today's making: the first
-VAE and GAN had none of the optimisers and norms that are used here, GPT's block is today's (`pixel_gpt`), and the diffusion
-model predicts bits where that of 2020 predicted noise. Operations on single numbers (activations, norms, the
-optimiser) are not counted, nor is sampling.
-
-Sources: Kingma & Welling, arXiv:1312.6114; Goodfellow et al., arXiv:1406.2661; Radford et al., 2018; Ho, Jain & Abbeel,
-arXiv:2006.11239.
+updates. C and the training pictures with their distortions are the same for all. So are the optimiser (AdamW with averaged
+weights) and the schedule of its rate, but for the GAN, which keeps the optimiser of its year (`gan.play`).
+There are two budgets: `LIVE`, all four within three minutes of one processor core, and `SHIPPED`, for the weights that come with
+the package (`companion.models`), with networks of 0.37 to 0.49 million weights. Operations on single numbers (activations,
+norms, the optimiser) are not counted, nor is sampling.
 """
 
 import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from companion.diffusion.ddpm import ancestral_sample
-from companion.diffusion.paths import cosine_schedule, q_sample
-from companion.diffusion.prediction import Denoiser, as_denoiser
-from companion.foundations.elbo import elbo_loss
-from companion.foundations.gan import (
-    GANConfig,
-    StandardCritic,
-    critic_backward,
-    generator_backward,
-    non_saturating_loss,
-    train_gan,
-)
-from companion.foundations.vae import BernoulliLikelihood, mlp_vae
-from companion.history.eras.digits import PIXELS, SIDE, as_bits, from_bits
-from companion.history.eras.pixel_gpt import PixelGPT, PixelGPTConfig, pixel_gpt_loss
+from companion.history.eras import diffusion, gan, pixel_gpt, vae
+from companion.history.eras.codebook import Codebook
+from companion.history.eras.grey import Drawing, Pictures, to_greys
 from companion.metrics.flops import count_flops
-from companion.nn.timestep import timestep_embedding
 from companion.training import TrainConfig, train
-from companion.training.random import randint, randn
 from companion.validate import Count, check_number, checked
 
-Images = Float[Tensor, "n 1 14 14"]
-GAN_LATENT = 32
-SCHEDULE = cosine_schedule(100)
+LIVE, SHIPPED = 6e11, 2e13
+Size = Literal["live", "shipped"]
+
+
+def _adamw(model: nn.Module, loss: Callable[..., Tensor], draw: Drawing, config: TrainConfig, **how) -> nn.Module:
+    return train(model, loss, draw, config, **how).model
 
 
 @dataclass(frozen=True)
 class Era:
-    """A trained model and what it cost.
+    """A milestone, and how it is trained.
 
     Attributes:
         name: of the idea.
         year: in which it was published.
-        model: the network (of a GAN: the generator).
-        sample: ``sample(n, generator)``, n images in [-1, 1], shape (n, 1, 14, 14).
-        batch_size: images in one update.
+        build: ``build(images, size)``, the untrained network; the GPT clusters the images' patches first.
+        loss: for `companion.training.train`.
+        batch_size: pictures in one update.
+        lr: the highest learning rate.
+        train: ``train(model, loss, draw, config, checkpoint=...)``, which returns the trained model.
+    """
+
+    name: str
+    year: int
+    build: Callable[[Pictures, Size], nn.Module]
+    loss: Callable[..., Tensor]
+    batch_size: int
+    lr: float
+    train: Callable[..., nn.Module] = _adamw
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained era and what it cost.
+
+    Attributes:
+        era: which.
+        model: ``model.draw(n, generator)`` draws pictures.
         step_flops: operations of one update.
         steps: updates made.
         seconds: of the training.
     """
 
-    name: str
-    year: int
+    era: Era
     model: nn.Module
-    sample: Callable[[int, torch.Generator], Images]
-    batch_size: int
     step_flops: int
     steps: int
     seconds: float
@@ -78,6 +82,39 @@ class Era:
     @property
     def flops(self) -> int:
         return self.step_flops * self.steps
+
+
+GPT_SIZES = {
+    "live": pixel_gpt.PixelGPTConfig(),
+    "shipped": pixel_gpt.PixelGPTConfig(width=96, layers=4, hidden=240),
+}
+GAN_SIZES = {"live": (128, 48), "shipped": (380, 100)}  # units in a layer of each player
+DIFFUSION_SIZES = {"live": (16, 32), "shipped": (24, 48)}
+
+
+def _vae(images: Pictures, size: Size) -> nn.Module:
+    return vae.GreyVAE()
+
+
+def _gan(images: Pictures, size: Size) -> nn.Module:
+    hidden, units = GAN_SIZES[size]
+    return gan.Players(gan.Generator(hidden), gan.Discriminator(units))
+
+
+def _gpt(images: Pictures, size: Size) -> nn.Module:
+    codebook = Codebook().to(images.device).fit(to_greys(images), torch.Generator().manual_seed(0))
+    return pixel_gpt.PictureWriter(codebook, GPT_SIZES[size])
+
+
+def _diffusion(images: Pictures, size: Size) -> nn.Module:
+    return diffusion.GreyUNet(DIFFUSION_SIZES[size])
+
+
+VAE = Era("VAE", 2013, _vae, vae.vae_loss, vae.BATCH, lr=2e-3)
+GAN = Era("GAN", 2014, _gan, gan.GANLoss(), gan.BATCH, lr=0.1, train=gan.play)
+GPT = Era("GPT", 2018, _gpt, pixel_gpt.gpt_loss, pixel_gpt.BATCH, lr=4e-3)
+DIFFUSION = Era("Diffusion", 2020, _diffusion, diffusion.diffusion_loss, diffusion.BATCH, lr=4e-3)
+ERAS = (VAE, GAN, GPT, DIFFUSION)
 
 
 @checked
@@ -91,140 +128,38 @@ def steps_for(budget: float, step_flops: Count) -> int:
     return int(budget // step_flops)
 
 
-def _fit(
-    model: nn.Module, loss: Callable, data: Tensor, budget: float, *, batch_size: int, **how
-) -> tuple[nn.Module, int, int, int, float]:
-    """Count one update on a copy, then train for as many as the budget allows."""
-    trial, batch = copy.deepcopy(model), data[:batch_size]
-    step_flops = count_flops(lambda: loss(trial, (batch,), torch.Generator().manual_seed(0)).backward())
-    steps = steps_for(budget, step_flops)
-    result = train(model, loss, (data,), TrainConfig(steps=steps, batch_size=batch_size, **how))
-    return result.model, batch_size, step_flops, steps, result.seconds
+def update_flops(era: Era, model: nn.Module, images: Pictures) -> int:
+    """The operations of one update, counted on a copy."""
+    trial, draw, generator = copy.deepcopy(model), Drawing(images), torch.Generator().manual_seed(0)
+    batch = draw(era.batch_size, generator)
+    return count_flops(lambda: era.loss(trial, batch, generator).backward())
 
 
-@checked
-def train_vae(images: Images, budget: float, seed: int) -> Era:
-    """2013: bits to 8 numbers and back, by the bound on the likelihood (`companion.foundations.elbo`)."""
+def fit(
+    era: Era,
+    images: Float[Tensor, "n 1 28 28"],
+    budget: float,
+    seed: int,
+    *,
+    size: Size = "live",
+    model: nn.Module | None = None,
+    checkpoint: Path | None = None,
+) -> Fitted:
+    """Train an era on pictures in [-1, 1] until the budget is spent.
+
+    Args:
+        budget: in operations.
+        model: to go on with, instead of a new one of ``size``.
+        checkpoint: where the training saves its state and resumes from.
+    """
     torch.manual_seed(seed)
-    net = mlp_vae(PIXELS, 8, BernoulliLikelihood(), (300, 300)).to(images.device)
-    net, *cost = _fit(net, elbo_loss, as_bits(images), budget, batch_size=128, lr=2e-3, ema=0.998, seed=seed)
-    return Era("VAE", 2013, net, lambda n, generator: from_bits(net.sample(n, generator)), *cost)
-
-
-def gan_players() -> tuple[nn.Module, nn.Module]:
-    """A generator of 32 random numbers to an image, and a discriminator of images to one score."""
-    G = nn.Sequential(
-        nn.Linear(GAN_LATENT, 256), nn.BatchNorm1d(256), nn.ReLU(),
-        nn.Linear(256, 256), nn.BatchNorm1d(256), nn.ReLU(),
-        nn.Linear(256, PIXELS), nn.Tanh(), nn.Unflatten(1, (1, SIDE, SIDE)),
+    net = era.build(images, size).to(images.device) if model is None else model
+    step_flops = update_flops(era, net, images)
+    steps = steps_for(budget, step_flops)
+    config = TrainConfig(
+        steps=steps, batch_size=era.batch_size, lr=era.lr, final_lr=0.02, clip=100.0,
+        ema=0.995 if size == "live" else 0.999, precision="auto", seed=seed,
     )  # fmt: skip
-    D = nn.Sequential(
-        nn.Flatten(),
-        nn.Linear(PIXELS, 256),
-        nn.LeakyReLU(0.2),
-        nn.Linear(256, 256),
-        nn.LeakyReLU(0.2),
-        nn.Linear(256, 1),
-    )
-    return G, D
-
-
-@checked
-def train_gan_era(images: Images, budget: float, seed: int) -> Era:
-    """2014: a generator against a discriminator (`companion.foundations.gan`), with the R1 penalty of 2018."""
-    torch.manual_seed(seed)
-    G, D = (player.to(images.device) for player in gan_players())
-    critic, batch = StandardCritic(gamma=0.5), 64
-
-    def a_round() -> None:
-        g, d, generator = copy.deepcopy(G), copy.deepcopy(D), torch.Generator().manual_seed(0)
-        z = randn((batch, GAN_LATENT), generator, images)
-        critic_backward(g, d, images[:batch], z, critic, generator)
-        generator_backward(g, d, z, non_saturating_loss)
-
-    step_flops = count_flops(a_round)
-    steps = steps_for(budget, step_flops)
-    how = {"steps": steps, "batch_size": batch, "betas": (0.0, 0.99), "weight_decay": 0.0, "seed": seed}
-    config = GANConfig(TrainConfig(lr=3e-3, ema=0.998, **how), TrainConfig(lr=3e-3, **how), latent=GAN_LATENT)
     started = time.perf_counter()
-    G = train_gan(G, D, _draw(images), critic, non_saturating_loss, config).G
-
-    @torch.no_grad()
-    def sample(n: int, generator: torch.Generator) -> Images:
-        return G(randn((n, GAN_LATENT), generator, next(G.parameters())))
-
-    return Era("GAN", 2014, G, sample, batch, step_flops, steps, time.perf_counter() - started)
-
-
-@checked
-def train_gpt(images: Images, budget: float, seed: int) -> Era:
-    """2018: the image as a text of 49 letters (`companion.history.eras.pixel_gpt`)."""
-    torch.manual_seed(seed)
-    net = PixelGPT(PixelGPTConfig()).to(images.device)
-    net, *cost = _fit(net, pixel_gpt_loss, images, budget, batch_size=16, lr=4e-3, ema=0.995, seed=seed)
-    return Era("GPT", 2018, net, net.sample, *cost)
-
-
-class BitNet(nn.Module):
-    r"""Predict data that are bits: :math:`\hat x_0 = \tanh(\ell)` (eq-eras-tanh), with the logits 2ℓ of ink from a network of
-    three residual layers.
-
-    For a pixel that is -1 or 1 with equal odds, seen through the noise, Bayes' rule gives
-    :math:`\ell = \sqrt{\bar\alpha_t}\, x_t / (1 - \bar\alpha_t)`. This much is added to what the network says, so that it has
-    only the other pixels' evidence to learn.
-    """
-
-    def __init__(self, width: int = 384, layers: int = 3, embedding: int = 64) -> None:
-        super().__init__()
-        self.embedding = embedding
-        self.first = nn.Linear(PIXELS + embedding, width)
-        self.hidden = nn.ModuleList(nn.Linear(width + embedding, width) for _ in range(layers))
-        self.last = nn.Linear(width, PIXELS)
-
-    def logits(self, x: Images, t: Int[Tensor, "n"]) -> Images:
-        """ℓ, half the logit of ink, for each pixel."""
-        step = timestep_embedding(10 * t, self.embedding)
-        h = F.silu(self.first(torch.cat([x.flatten(1), step], 1)))
-        for layer in self.hidden:
-            h = h + F.silu(layer(torch.cat([h, step], 1)))
-        share = SCHEDULE.at(SCHEDULE.alpha_bar, t, x)
-        return self.last(h).reshape_as(x) + share.sqrt() / (1 - share).clamp(min=0.02) * x
-
-    def forward(self, x: Images, t: Int[Tensor, "n"]) -> Images:
-        return torch.tanh(self.logits(x, t))
-
-
-def bit_denoiser(net: BitNet) -> Denoiser:
-    """The network as the sampler and the bound take it."""
-    return as_denoiser(net, SCHEDULE, "x0")
-
-
-def bit_loss(net: BitNet, batch: tuple[Tensor, ...], generator: torch.Generator) -> Float[Tensor, ""]:
-    """Draw a step and noise for each image; the cross-entropy of its true bits, a mean over pixels.
-
-    Ho et al. take the squared error of the noise (`companion.diffusion.losses`). With it a short training
-    neglects the steps of much noise, which decide what the image will be.
-    """
-    (x0,) = batch
-    t = SCHEDULE.random_times(len(x0), generator, x0)
-    noise = randn(x0.shape, generator, x0)
-    logits = 2 * net.logits(q_sample(SCHEDULE, x0, t, noise), t)
-    return F.binary_cross_entropy_with_logits(logits, (x0 + 1) / 2)
-
-
-@checked
-def train_diffusion(images: Images, budget: float, seed: int) -> Era:
-    """2020: a network that predicts what is under the noise, and a hundred steps back (`companion.diffusion.ddpm`)."""
-    torch.manual_seed(seed)
-    net = BitNet().to(images.device)
-    net, *cost = _fit(net, bit_loss, images, budget, batch_size=64, lr=2e-3, ema=0.995, seed=seed)
-
-    def sample(n: int, generator: torch.Generator) -> Images:
-        noise = randn((n, 1, SIDE, SIDE), generator, net.last.weight)
-        return ancestral_sample(bit_denoiser(net), SCHEDULE, noise, generator)
-
-    return Era("Diffusion", 2020, net, sample, *cost)
-
-
-def _draw(images: Tensor) -> Callable[[int, torch.Generator], tuple[Tensor]]:
-    return lambda n, generator: (images[randint(len(images), (n,), generator, images)],)
+    trained = era.train(net, era.loss, Drawing(images), config, checkpoint=checkpoint)
+    return Fitted(era, trained, step_flops, steps, time.perf_counter() - started)
