@@ -129,7 +129,7 @@ def report(samples: Pictures, real: Reference, generator: torch.Generator) -> Re
 
 @checked
 def one_of_each(images: Pictures) -> Pictures:
-    """The first picture that the judge is sure is a 0, a 1, and so on; where there is none, the one that it takes for it most."""
+    """The first picture of which the judge is sure that it is a 0, a 1, and so on; where there is none, the nearest."""
     chances = opinion(to_greys(images))
     return images[torch.where(chances > SURE, 2.0, chances).argmax(0)]
 

@@ -7,8 +7,8 @@ what each era may spend, an era makes (eq-eras-steps)
 
 updates. C and the training pictures with their distortions are the same for all. So are the optimiser (AdamW with averaged
 weights) and the schedule of its rate, but for the GAN, which keeps the optimiser of its year (`gan.play`).
-There are two budgets: `LIVE`, all four within three minutes of one processor core, and `SHIPPED`, for the weights that come with
-the package (`companion.models`), with networks of 0.37 to 0.49 million weights. Operations on single numbers (activations,
+There are two budgets: `LIVE`, all four within three minutes of one processor core, and `SHIPPED`, for the weights that come
+with the package (`companion.models`), with networks of 0.37 to 0.49 million weights. Operations on single numbers (activations,
 norms, the optimiser) are not counted, nor is sampling.
 """
 
