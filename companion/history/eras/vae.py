@@ -1,7 +1,7 @@
 r"""2013: a variational autoencoder of grey pictures.
 
 Kingma & Welling, "Auto-Encoding Variational Bayes", arXiv:1312.6114: encoder and decoder of fully connected layers with tanh
-units, a Gaussian code, one draw of it for each picture (`companion.foundations.vae`, `.elbo`). The decoder gives one number
+units, a Gaussian code, one draw of it for each picture (`companion.foundations.vae`). The decoder gives one number
 :math:`a` for each pixel. Grey values were often put into the cross-entropy of a pixel that is black or white, which is no
 probability of greys; divided by its sum over the four greys k = 0, …, 3 it is one:
 
