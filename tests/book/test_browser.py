@@ -30,6 +30,8 @@ LARGEST = 1_000_000  # bytes of a lesson, compressed, without its own pictures, 
 # Of each displayed formula and each block of code: is it wider than the place that it has, and does it show that it scrolls?
 MEASURE = """() => {
   const wide = one => one.scrollWidth > one.clientWidth + 1;
+  const frame = one => 2 * parseFloat(getComputedStyle(one).paddingTop);
+  const shown = one => (one.clientHeight - frame(one)) / (one.clientWidth - frame(one));
   const formulas = [...document.querySelectorAll("div.math mjx-container")];
   const code = [...document.querySelectorAll("div.highlight:not(.highlight-myst-ansi div) > pre")];
   return {
@@ -40,6 +42,9 @@ MEASURE = """() => {
       one => wide(one) && !["auto", "scroll"].includes(getComputedStyle(one).overflowX)
     ).length,
     wrapped: code.filter(one => getComputedStyle(one).whiteSpace !== "pre").length,
+    stretched: [...document.querySelectorAll(":is(div.cell_output, .first-picture) img")].filter(
+      one => one.naturalWidth && Math.abs(shown(one) * one.naturalWidth / one.naturalHeight - 1) > 0.05
+    ).length,
     small: [...document.querySelectorAll("div.cell_output img")].filter(
       one => one.src.endsWith(".png") && one.naturalWidth < 1.9 * one.width
     ).length,
@@ -124,6 +129,7 @@ def test_a_page_fits_and_its_scripts_run(view: View, path: Path) -> None:
     assert not found["page"], "the page is wider than the window"
     assert not found["hidden"], "something is cut off, and nothing shows it"
     assert not found["wrapped"], "code that wraps loses what its indentation says"
+    assert not found["stretched"], "a picture that is higher or wider than it was drawn"
     assert not found["small"], "a figure with fewer than twice the points that it is shown with"
     assert view.weight() <= LARGEST, f"{view.weight() / 1e6:.2f} MB"
 
