@@ -1,4 +1,4 @@
-"""The GAN of 2014 from the lesson on four eras, at the larger of its budgets; its generator's averaged weights ship."""
+"""The GAN of 2014 from the lesson on four eras, at the larger of its budgets; its generator ships."""
 
 from pathlib import Path
 

@@ -182,10 +182,13 @@ def _run(module: str, *arguments: str, device: str | None = None) -> tuple[Cost 
 
 
 def merge(table: Path, key: str, row: dict) -> None:
-    """Put fields into one row of a JSON table, which is replaced in one move."""
+    """Put fields into one row of a JSON table, which is replaced in one move; a sweep of other claims is forgotten."""
     with _LOCK:
         rows = json.loads(table.read_text()) if table.is_file() else {}
-        rows[key] = rows.get(key, {}) | row
+        before = rows.get(key, {})
+        if "claims" in row and row["claims"] != before.get("claims"):
+            before.pop("sweep", None)
+        rows[key] = before | row
         _write(table, json.dumps(dict(sorted(rows.items())), indent=1, ensure_ascii=False) + "\n")
 
 

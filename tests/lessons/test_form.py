@@ -228,6 +228,7 @@ def test_cost_is_measured_and_within_the_limits(lesson: Lesson) -> None:
     assert row["claims"] == first_arguments(lesson.calls("claim")), "measured with other claims: make lessons"
     assert row["seconds"] <= seconds_allowed("nbval", lesson.name), row
     assert row["memory_mb"] <= MEMORY_MB, row
+    assert row.get("sweep", {}).get("claims_held", 0) <= len(row["claims"]), "a sweep of other claims: make sweep"
 
 
 def test_few_lessons_take_long_and_all_together_fit_into_their_time() -> None:

@@ -138,6 +138,16 @@ def test_a_lesson_over_its_limit_is_an_error(book: Path) -> None:
     assert _within("smoke", path, running.Cost(99, 1400, 14)).seconds == 99  # waiting for others is no fault
 
 
+def test_a_sweep_is_forgotten_with_the_claims_that_it_swept(tmp_path: Path) -> None:
+    table = tmp_path / "measured.json"
+    running.merge(table, "one", {"claims": ["a"], "seconds": 3})
+    running.merge(table, "one", {"sweep": {"seeds": 3, "claims_held": 1}})
+    running.merge(table, "one", {"claims": ["a"], "seconds": 4})
+    assert json.loads(table.read_text())["one"]["sweep"]["claims_held"] == 1
+    running.merge(table, "one", {"claims": ["a", "b"], "seconds": 5})
+    assert json.loads(table.read_text())["one"] == {"claims": ["a", "b"], "seconds": 5}
+
+
 def test_what_a_lesson_may_take() -> None:
     assert [seconds_allowed(action, "3_06_image/none") for action in LIMITS] == [15, 90]
     assert [seconds_allowed(action, "3_06_image/ddpm") for action in LIMITS] == [15, 120]
