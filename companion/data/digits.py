@@ -1,6 +1,8 @@
 """Handwritten digits: MNIST, 5,000 of them or all, and the 8×8 digits of the UCI repository for tests in milliseconds."""
 
 import gzip
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -71,8 +73,16 @@ def small_digits(split: str = "train", *, limit: int | None = None) -> ImageSet:
 
 def _table(package: str, path: str, sha256: str, *, distribution: str) -> np.ndarray:
     """A carrier's table: a row for each image, its pixels and then its label."""
-    with gzip.open(carrier_file(package, path, sha256, distribution=distribution, extra="data"), "rt") as stream:
-        return np.loadtxt(stream, delimiter=",", dtype=np.float32)
+    return _numbers(carrier_file(package, path, sha256, distribution=distribution, extra="data"))
+
+
+@cache
+def _numbers(file: Path) -> np.ndarray:
+    """What a known file says; read once, since that takes most of a second, and nobody may write into it."""
+    with gzip.open(file, "rt") as stream:
+        table = np.loadtxt(stream, delimiter=",", dtype=np.float32)
+    table.setflags(write=False)
+    return table
 
 
 def _image_set(

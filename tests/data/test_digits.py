@@ -61,6 +61,10 @@ def test_every_call_gives_the_same_and_a_limit_the_first_of_it(case):
     assert torch.equal(load("test").images, whole.images)
     assert torch.equal(some.images, whole.images[:7]) and torch.equal(some.labels, whole.labels[:7])
     assert len(set(some.labels.tolist())) > 2, "the order is shuffled"
+    some.images.fill_(9)
+    some.labels.fill_(9)
+    again = load("test", limit=7)
+    assert again.images.max() == 1 and torch.equal(again.labels, whole.labels[:7]), "nobody spoils what is remembered"
 
 
 def test_licence_and_source_are_told(case):

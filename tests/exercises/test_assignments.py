@@ -82,7 +82,7 @@ def test_no_solution_stands_in_the_package_or_a_lesson(published: dict[Path, str
 @pytest.mark.parametrize(("path", "exercise"), CASES, ids=IDS)
 def test_the_reference_scores_full(path: Path, exercise: Any) -> None:
     answer = notebooks.functions(path)[function_name(exercise)]
-    for seed in range(10 if "predict" in exercise.call else 30):
+    for seed in range(5 if "predict" in exercise.call else 12):
         assert grade(exercise.id, answer, seed=seed) == exercise.points
 
 

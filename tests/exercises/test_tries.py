@@ -14,7 +14,7 @@ from tests.conftest import rejects
 from tests.lessons import notebooks
 
 TRIES = list(all_tries().values())
-SEEDS = range(3)
+SEEDS = range(2)
 
 
 @pytest.fixture(autouse=True)

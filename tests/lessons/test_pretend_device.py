@@ -139,15 +139,7 @@ class Forgetful(nn.Module):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("cell", "words"),
-    [
-        ("Forgetful().to(run.device)(run.to(randn(2, 4)))", "aten.add.Tensor: Expected all tensors"),
-        ("Forgetful()(run.to(randn(2, 4)))", "aten.addmm.default: Expected all tensors"),
-        ("run.to(randn(2, 4)).numpy()", "can't convert pretend:0"),
-    ],
-)
-def test_a_lesson_that_forgets_the_device_fails(tmp_path: Path, monkeypatch, cell, words):
+def test_a_lesson_that_forgets_the_device_fails(tmp_path: Path, monkeypatch):
     from tests.lessons.test_runner import write
 
     monkeypatch.setattr(running, "name", lambda path: "one")
@@ -156,5 +148,5 @@ def test_a_lesson_that_forgets_the_device_fails(tmp_path: Path, monkeypatch, cel
     monkeypatch.setenv(
         "PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
     )
-    with pytest.raises(running.LessonFailed, match=words):
-        running.smoke(write(tmp_path, MODULE, cell), 120)
+    with pytest.raises(running.LessonFailed, match="aten.add.Tensor: Expected all tensors"):
+        running.smoke(write(tmp_path, MODULE, "Forgetful().to(run.device)(run.to(randn(2, 4)))"), 120)

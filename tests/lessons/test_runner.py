@@ -15,7 +15,8 @@ from tests.lessons import notebooks, running
 from tests.lessons.__main__ import LIMITS, TOLERANCE, _within, seconds_allowed
 
 HANGS = 600  # seconds: far above what a cell takes here on a busy machine
-PARAMETERS = 'from companion.lesson import claim, setup\n\nSEED = 0\nBUDGET = "laptop"'
+GIVEN = 'SEED = 0\nBUDGET = "laptop"\n'
+PARAMETERS = f"from companion.lesson import claim, setup\n\n{GIVEN}"
 
 
 @pytest.fixture
@@ -116,14 +117,14 @@ def test_a_missing_parameters_cell_is_an_error(book: Path) -> None:
 
 @pytest.mark.slow
 def test_a_lesson_that_reaches_for_the_network_fails(book: Path) -> None:
-    path = write(book, "import socket\nsocket.create_connection(('192.0.2.1', 80), timeout=1)")
+    path = write(book, parameters=GIVEN + "import socket\nsocket.create_connection(('192.0.2.1', 80), timeout=1)")
     with pytest.raises(running.LessonFailed, match="a lesson tried to reach 192.0.2.1"):
         running.smoke(path, HANGS)
 
 
 @pytest.mark.slow
 def test_a_lesson_that_hangs_is_stopped(book: Path) -> None:
-    path = write(book, "import time\ntime.sleep(3600)")
+    path = write(book, parameters=GIVEN + "import time\ntime.sleep(3600)")
     with pytest.raises(running.LessonFailed, match="(?s)timed out|Timeout"):
         running.smoke(path, 3)
 

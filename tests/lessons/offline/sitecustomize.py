@@ -1,6 +1,7 @@
 """On the path of every kernel that the runner starts: a lesson that reaches for the network fails and says so."""
 
 import socket
+import sys
 
 _LOCAL = {"127.0.0.1", "::1", "localhost", "0.0.0.0", ""}
 _connect = socket.socket.connect
@@ -13,3 +14,5 @@ def _guarded(self: socket.socket, address: object) -> None:
 
 
 socket.socket.connect = _guarded
+# jsonschema would check IRIs with it, which no notebook has, and it takes each process over a second to import.
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]

@@ -11,8 +11,8 @@ torch finds the backend by itself: the folder of this file on ``PYTHONPATH`` has
 
 import os
 from collections.abc import Callable, Iterable
-from functools import partial
-from typing import Any
+from functools import cache, partial
+from typing import Any, NamedTuple
 
 import torch
 from torch.utils._python_dispatch import return_and_correct_aliasing
@@ -33,6 +33,7 @@ _PACKED = {
 _INDEXED = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default}
 # These take no tensor of the CPU on CUDA, whatever its size; the last reads the count of steps beside the weights.
 _JOINS = {aten.cat.default, aten.stack.default, aten._fused_adamw_.default}
+_HARMLESS = {bool, int, float, type(None), str, torch.dtype, torch.device, torch.layout, torch.memory_format}
 # Where torch has a kernel for all devices that calls others, ours must be named to come before it.
 _FACTORIES = (
     "empty.memory_format", "empty_strided", "arange", "arange.start", "arange.start_step", "linspace", "logspace", "eye",
@@ -92,9 +93,22 @@ class PretendTensor(torch.Tensor):
             return compute(func, args, kwargs)
         # Here operations that are made of others arrive whole: once more, where torch takes them apart.
         with torch.inference_mode(False), torch.no_grad():
-            return func(*args, **kwargs)
+            return func(*args, **kwargs) if _about(func).composite else compute(func, args, kwargs)
 
     __torch_function__ = torch._C._disabled_torch_function_impl
+
+
+class _About(NamedTuple):
+    """Of an operation: is it made of others, and does a result share the memory of an argument?"""
+
+    composite: bool
+    aliases: bool
+
+
+@cache
+def _about(func: torch._ops.OpOverload) -> _About:
+    composite = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
+    return _About(composite, any(one.alias_info for one in (*func._schema.arguments, *func._schema.returns)))
 
 
 def compute(func, args: tuple, kwargs: dict):
@@ -102,9 +116,11 @@ def compute(func, args: tuple, kwargs: dict):
     target = kwargs.get("device")
     if target is not None:
         target = torch.device(target).type
-    if func not in _COPIES:
+    strangers: list[object] = []
+    held = partial(_held, strangers=strangers)
+    inner_args, inner_kwargs = _each(held, args), {name: _each(held, value) for name, value in kwargs.items()}
+    if strangers and func not in _COPIES:
         _refuse_mixed(func, args, kwargs)
-    inner_args, inner_kwargs = _each(_held, args), {name: _each(_held, value) for name, value in kwargs.items()}
     if target == NAME:
         inner_kwargs["device"] = torch.device("cpu")
     if func is aten._to_copy.default and target == "cpu":
@@ -114,7 +130,8 @@ def compute(func, args: tuple, kwargs: dict):
         return args[0]
     if func in _PACKED and isinstance(out, tuple):
         return PretendTensor(out[0]), out[1]
-    return return_and_correct_aliasing(func, args, kwargs, _each(_wrapped, out))
+    wrapped = _each(_wrapped, out)
+    return return_and_correct_aliasing(func, args, kwargs, wrapped) if _about(func).aliases else wrapped
 
 
 def _each(function: Callable, thing: Any) -> Any:
@@ -128,12 +145,18 @@ def _leaves(parts: Iterable) -> list:
     return [leaf for part in parts for leaf in (_leaves(part) if isinstance(part, (list, tuple)) else (part,))]
 
 
-def _held(leaf: Any) -> Any:
-    return leaf.held if isinstance(leaf, PretendTensor) else leaf
+def _held(leaf: Any, strangers: list[object]) -> Any:
+    """What is inside a tensor of the device; what may be a tensor or a generator of another is noted."""
+    kind = type(leaf)
+    if kind is PretendTensor:
+        return leaf.held
+    if kind not in _HARMLESS:
+        strangers.append(leaf)
+    return leaf
 
 
 def _wrapped(leaf: Any) -> Any:
-    return PretendTensor(leaf) if isinstance(leaf, torch.Tensor) else leaf
+    return PretendTensor(leaf) if type(leaf) not in _HARMLESS and isinstance(leaf, torch.Tensor) else leaf
 
 
 def _refuse_mixed(func, args: tuple, kwargs: dict) -> None:
