@@ -136,20 +136,37 @@ def from_groups(x: Float[Tensor, "n d"], groups: Int[Tensor, "n"], make: Callabl
 def k_means(
     x: Finite[Tensor, "n d"], k: int, generator: torch.Generator, *, steps: Annotated[int, Range(0)] = 10
 ) -> Int[Tensor, "n"]:
-    """The nearest of ``k`` centres for each example, after ``steps`` rounds of moving centres to their examples' mean.
+    """The nearest of ``k`` centres for each example (`k_means_centres`)."""
+    return torch.cdist(x, k_means_centres(x, k, generator, steps=steps)).argmin(1)
 
-    The first centres are examples, each drawn with a chance that grows with its squared distance from those before
-    (Arthur & Vassilvitskii, 2007).
+
+@checked
+def k_means_centres(
+    x: Finite[Tensor, "n d"],
+    k: int,
+    generator: torch.Generator,
+    *,
+    weights: Float[Tensor, "n"] | None = None,
+    steps: Annotated[int, Range(0)] = 10,
+) -> Float[Tensor, "k d"]:
+    """``k`` centres, after ``steps`` rounds of moving each to the mean of the examples that are nearest to it.
+
+    The first centres are examples: one by equal chance, then each with a chance that grows with its squared distance from
+    those before (Arthur & Vassilvitskii, 2007). A centre without examples stays where it is.
+
+    Args:
+        weights: how much each example counts, in those chances and in the means; one each if not given.
     """
     check_count("k", k, high=len(x))
-    centres = x[randint(len(x), (1,), generator, like=x)]
+    weights = torch.ones_like(x[:, 0]) if weights is None else weights
+    centres, far = x[randint(len(x), (1,), generator, like=x)], torch.full_like(x[:, 0], torch.inf)
     while len(centres) < k:
-        far = torch.cdist(x, centres).amin(1) ** 2
-        chance = far if far.sum() > 0 else torch.ones_like(far)
-        centres = torch.cat([centres, x[multinomial(chance, 1, generator)]])
+        far = torch.minimum(far, torch.cdist(x, centres[-1:])[:, 0])
+        chance = weights * far**2
+        centres = torch.cat([centres, x[multinomial(chance if chance.sum() > 0 else weights, 1, generator)]])
     for _ in range(steps):
         nearest = torch.cdist(x, centres).argmin(1)
-        for j in range(k):
-            if (nearest == j).any():
-                centres[j] = x[nearest == j].mean(0)
-    return torch.cdist(x, centres).argmin(1)
+        total = torch.zeros_like(centres[:, 0]).index_add_(0, nearest, weights)[:, None]
+        mean = torch.zeros_like(centres).index_add_(0, nearest, weights[:, None] * x) / total
+        centres = torch.where(total > 0, mean, centres)
+    return centres

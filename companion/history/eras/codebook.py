@@ -16,8 +16,8 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from companion.foundations.distributions.mixtures import k_means_centres
 from companion.history.eras.grey import GREYS, SIDE, Pictures, grey_index, to_greys
-from companion.training.random import multinomial
 from companion.validate import Count, check_labels, checked
 
 HEIGHT, WIDTH = 2, 4
@@ -44,7 +44,8 @@ class Codebook(nn.Module):
     def fit(self, images: Pictures, generator: torch.Generator, rounds: Count = 15) -> "Codebook":
         """Cluster the patches of these pictures, and count their greys; the same object comes back.
 
-        Each distinct patch counts with the square root of its number: most patches are blank paper.
+        Each distinct patch counts with the square root of its number: most patches are blank paper. The tokens are numbered
+        from light to dark, so 0 is the lightest.
 
         Raises:
             ValueError: fewer distinct patches than the codebook has.
@@ -52,14 +53,9 @@ class Codebook(nn.Module):
         points, number = torch.unique(_patches(images).flatten(0, 1), dim=0, return_counts=True)
         if len(points) < self.size:
             raise ValueError(f"images: got {len(points)} distinct patches, wanted at least {self.size}")
-        weight = number.to(points).sqrt()
-        centres = points[multinomial(weight, self.size, generator)]
-        for _ in range(rounds):
-            own = torch.cdist(points, centres).argmin(1)
-            total = torch.zeros_like(centres[:, 0]).index_add_(0, own, weight)[:, None]
-            mean = torch.zeros_like(centres).index_add_(0, own, points * weight[:, None]) / total.clamp(min=1e-9)
-            centres = torch.where(total > 0, mean, centres)
-        self.patches.copy_(centres)
+        weights = number.to(points).sqrt()
+        centres = k_means_centres(points, self.size, generator, weights=weights, steps=rounds)
+        self.patches.copy_(centres[centres.sum(1).argsort()])
         places = (self.encode(images)[..., None] * PATCH + torch.arange(PATCH, device=images.device)) * GREYS
         counts = torch.bincount((places + grey_index(_patches(images))).flatten(), minlength=self.shares.numel())
         self.shares.copy_((counts.to(self.shares).reshape(self.shares.shape) + SMOOTHING).log().log_softmax(-1))

@@ -14,9 +14,10 @@ arXiv:1701.05517, section 2.1, without their mixture. The last step of the diffu
 
 `Drawing` gives every era the same training pictures: half of a batch as they are, half turned, scaled, slanted and
 shifted a little (`companion.data.distortions`), because 4,000 pictures are learned by heart before the budget is spent.
+A short training takes the distorted ones from a pool that was made before, which spares their time.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import torch
@@ -26,7 +27,7 @@ from torch import Tensor
 
 from companion.data.distortions import distort
 from companion.training.random import randint
-from companion.validate import Range, checked
+from companion.validate import Count, Range, checked
 
 SIDE = 28
 PIXELS = SIDE * SIDE
@@ -72,23 +73,37 @@ def log_mass(
 
 @dataclass(frozen=True)
 class Drawing:
-    """Fresh training pictures for `companion.training.train`: ``draw(n, generator)``.
+    """Training pictures for `companion.training.train`: ``draw(n, generator)``.
 
     Attributes:
         images: in [-1, 1], from which to choose.
         distorted: the share of a batch that is distorted.
+        pool: distorted pictures, of which those of a batch are taken; without one they are distorted when they are drawn.
     """
 
     images: Float[Tensor, "m 1 28 28"]
     distorted: float = 0.5
+    pool: Float[Tensor, "p 1 28 28"] | None = None
 
     def __call__(self, n: int, generator: torch.Generator) -> tuple[Pictures]:
-        images = self.images[randint(len(self.images), (n,), generator, self.images)]
+        images = _some(self.images, n, generator)
         count = round(self.distorted * n)
         if count:
-            changed = distort(images[:count], generator, turn=0.1, scale=0.08, slant=0.1, shift=1 / SIDE)
+            changed = _distorted(images[:count], generator) if self.pool is None else _some(self.pool, count, generator)
             images = torch.cat([changed, images[count:]])
         return (to_greys(images),)
+
+    def pooled(self, times: Count, generator: torch.Generator) -> "Drawing":
+        """The same with a pool: each picture distorted ``times`` times."""
+        return replace(self, pool=torch.cat([_distorted(self.images, generator) for _ in range(times)]))
+
+
+def _some(images: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    return images[randint(len(images), (n,), generator, images)]
+
+
+def _distorted(images: Tensor, generator: torch.Generator) -> Tensor:
+    return distort(images, generator, turn=0.1, scale=0.08, slant=0.1, shift=1 / SIDE)
 
 
 def _values(index: Tensor) -> Tensor:

@@ -7,9 +7,10 @@ what each era may spend, an era makes (eq-eras-steps)
 
 updates. C and the training pictures with their distortions are the same for all. So are the optimiser (AdamW with averaged
 weights) and the schedule of its rate, but for the GAN, which keeps the optimiser of its year (`gan.play`).
-There are two budgets: `LIVE`, all four within three minutes of one processor core, and `SHIPPED`, for the weights that come
+There are two budgets: `LIVE`, all four within two minutes of one processor core, and `SHIPPED`, for the weights that come
 with the package (`companion.models`), with networks of 0.37 to 0.49 million weights. Operations on single numbers (activations,
-norms, the optimiser) are not counted, nor is sampling.
+norms, the optimiser) are not counted, nor is sampling. A live training takes its distorted pictures from a pool
+(`grey.Drawing`), the same one for all eras; the shipped ones distorted each anew.
 """
 
 import copy
@@ -31,6 +32,7 @@ from companion.training import TrainConfig, train
 from companion.validate import Count, check_number, checked
 
 LIVE, SHIPPED = 6e11, 2e13
+POOL = 4  # distorted versions of each picture in a live training
 Size = Literal["live", "shipped"]
 
 
@@ -85,7 +87,7 @@ class Fitted:
 
 
 GPT_SIZES = {
-    "live": pixel_gpt.PixelGPTConfig(),
+    "live": pixel_gpt.PixelGPTConfig(layers=2, heads=2, hidden=96),
     "shipped": pixel_gpt.PixelGPTConfig(width=96, layers=4, hidden=240),
 }
 GAN_SIZES = {"live": (128, 48), "shipped": (380, 100)}  # units in a layer of each player
@@ -160,6 +162,9 @@ def fit(
         steps=steps, batch_size=era.batch_size, lr=era.lr, final_lr=0.02, clip=100.0,
         ema=0.995 if size == "live" else 0.999, precision="auto", seed=seed,
     )  # fmt: skip
+    draw = Drawing(images)
+    if size == "live":
+        draw = draw.pooled(POOL, torch.Generator().manual_seed(0))
     started = time.perf_counter()
-    trained = era.train(net, era.loss, Drawing(images), config, checkpoint=checkpoint)
+    trained = era.train(net, era.loss, draw, config, checkpoint=checkpoint)
     return Fitted(era, trained, step_flops, steps, time.perf_counter() - started)

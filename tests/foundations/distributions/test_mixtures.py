@@ -8,7 +8,14 @@ import torch.distributions as td
 
 from companion.foundations.distributions.factor_analysis import FactorAnalyser
 from companion.foundations.distributions.families import Bernoulli, DiagonalGaussian, FullGaussian
-from companion.foundations.distributions.mixtures import Mixture, em_step, fit_mixture, from_groups, k_means
+from companion.foundations.distributions.mixtures import (
+    Mixture,
+    em_step,
+    fit_mixture,
+    from_groups,
+    k_means,
+    k_means_centres,
+)
 from tests.conftest import rejects
 
 F64 = torch.float64
@@ -178,6 +185,23 @@ def test_no_point_becomes_a_centre_twice(seed):
     """Its distance from the nearest centre is then 0: with as many centres as points each is a group of its own."""
     x = torch.randn(6, 2, generator=torch.Generator().manual_seed(7))
     assert len(k_means(x, 6, torch.Generator().manual_seed(seed), steps=0).unique()) == 6
+
+
+def test_a_weight_counts_as_so_many_copies_of_the_example():
+    """Three examples at 0 and one at 1 have their mean at a quarter; an example that counts nothing pulls nowhere."""
+    x, weights = torch.tensor([[0.0], [1.0], [8.0], [9.0]]), torch.tensor([3.0, 1.0, 1.0, 0.0])
+    g = torch.Generator().manual_seed(0)
+    for _ in range(5):
+        centres = k_means_centres(x, 2, g, weights=weights).sort(0).values
+        torch.testing.assert_close(centres, torch.tensor([[0.25], [8.0]]))
+
+
+def test_an_example_without_weight_is_no_further_centre():
+    """Of 0, 1 and the far 100, which counts nothing, the second centre is 0 or 1 unless 100 was the first."""
+    x, weights = torch.tensor([[0.0], [1.0], [100.0]]), torch.tensor([1.0, 1.0, 0.0])
+    g = torch.Generator().manual_seed(0)
+    firsts = [k_means_centres(x, 2, g, weights=weights, steps=0)[:, 0].tolist() for _ in range(50)]
+    assert {tuple(found) for found in firsts} <= {(0.0, 1.0), (1.0, 0.0), (100.0, 0.0), (100.0, 1.0)}
 
 
 # --- bad input --------------------------------------------------------------------------------------------------------

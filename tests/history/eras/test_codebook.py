@@ -41,6 +41,12 @@ def test_a_token_draws_the_mean_of_its_patches_and_is_its_own_nearest():
     assert error < 0.5 * (coarse.decode(coarse.encode(IMAGES)) - IMAGES).square().mean()
 
 
+def test_tokens_are_numbered_from_light_to_dark():
+    book = Codebook(32).fit(IMAGES, gen(3))
+    assert (book.patches.mean(1).diff() >= -1e-6).all()
+    assert (book.encode(-torch.ones(1, 1, 28, 28)) == 0).all()
+
+
 def test_the_greys_of_a_patch_share_all_the_mass_of_its_token():
     """Summed over all contents of one pixel, the histogram's probabilities are 1."""
     book = Codebook(8).fit(IMAGES, gen(2))

@@ -52,8 +52,18 @@ class TestDrawing:
         assert int((apart == 0).sum()) == 10 and (apart[:10] > 0).all()
         assert len(grey_index(batch).unique()) == GREYS
 
-    def test_is_a_function_of_the_generator(self):
-        draw = Drawing(self.images)
+    def test_with_a_pool_the_distorted_half_is_taken_from_it(self):
+        draw = Drawing(self.images).pooled(3, gen(4))
+        assert draw.pool.shape == (150, 1, 28, 28) and (draw.pool[:50] != draw.pool[50:100]).any((1, 2, 3)).all()
+        (batch,) = draw(20, gen(1))
+        of_pool, of_data = (
+            torch.cdist(batch.flatten(1), to_greys(known).flatten(1)).amin(1) == 0 for known in (draw.pool, self.images)
+        )
+        assert of_pool[:10].all() and not of_data[:10].any() and of_data[10:].all()
+
+    @pytest.mark.parametrize("times", [0, 2])
+    def test_is_a_function_of_the_generator(self, times):
+        draw = Drawing(self.images).pooled(times, gen(0)) if times else Drawing(self.images)
         assert torch.equal(draw(4, gen(2))[0], draw(4, gen(2))[0])
         assert not torch.equal(draw(4, gen(2))[0], draw(4, gen(3))[0])
 

@@ -59,13 +59,26 @@ def test_all_eras_draw_the_same_pictures_and_all_but_the_gan_share_an_optimiser(
     seen = []
 
     def spy(model, loss, draw, config, checkpoint):
-        seen.append((draw.images.data_ptr(), draw.distorted, config.final_lr, config.ema, config.clip, config.betas))
+        shared = (config.final_lr, config.ema, config.clip, config.betas)
+        seen.append((draw.images.data_ptr(), float(draw.pool.sum()), draw.distorted, *shared))
         return model
 
     for era in ERAS:
         fit(dataclasses.replace(era, train=spy), images, 6e9, 0)
     assert len(seen) == 4 and len(set(seen)) == 1
     assert [era.name for era in ERAS if era.train is not VAE.train] == ["GAN"]
+
+
+def test_only_a_live_training_takes_its_pictures_from_a_pool(images):
+    pools = []
+
+    def spy(model, loss, draw, config, checkpoint):
+        pools.append(draw.pool)
+        return model
+
+    for size in ("live", "shipped"):
+        fit(dataclasses.replace(VAE, train=spy), images, 6e9, 0, size=size)
+    assert len(pools[0]) == 4 * len(images) and pools[1] is None
 
 
 def test_the_seed_decides_the_model(images, era):

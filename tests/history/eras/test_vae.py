@@ -27,6 +27,12 @@ def test_the_likelihood_is_the_cross_entropy_divided_by_its_sum_over_the_greys()
     torch.testing.assert_close(likelihood.mean(output)[:, 0], (wanted.exp() * VALUES).sum(1))
 
 
+def test_the_mean_is_that_of_the_softmax_over_the_greys():
+    output = torch.linspace(-30, 30, 13)[None]
+    shares = (output[..., None] * torch.arange(4)).softmax(-1)
+    torch.testing.assert_close(GreyLikelihood().mean(output), (shares * VALUES).sum(-1))
+
+
 def test_the_loss_is_the_mean_bound():
     torch.manual_seed(0)
     model, x = GreyVAE(8, 3), pictures()
