@@ -5,6 +5,11 @@ r"""Language models that learn by counting: which token followed the last few?
 - Witten-Bell smoothing (eq-overview-ngram):
   :math:`p_k(c \mid h_k) = \frac{N(h_k c) + T(h_k)\, p_{k-1}(c \mid h_{k-1})}{N(h_k) + T(h_k)}`
 
+- Kneser-Ney smoothing, where a ``discount`` D is given:
+  :math:`p_k(c \mid h_k) = \frac{N(h_k c) - D + D\, T(h_k)\, p_{k-1}(c \mid h_{k-1})}{N(h_k)}`, the first two terms only where
+  :math:`h_k c` was seen. Below the longest context N counts not occurrences but the different tokens before: a token that
+  only ever follows one other says little about a new place. With N - D for N it is Witten and Bell's step, T weighed by D.
+
 N counts occurrences in the training text, T(h) is how many different tokens were seen after the last k tokens :math:`h_k`; the
 recursion ends at the uniform distribution over the V tokens. So a single token has
 :math:`p_0(c) = (N(c) + a) / (N + aV)` with a = T/V. Where a is given (``add``), this is add-k smoothing, as in the draft of
@@ -17,7 +22,8 @@ however long the sequences.
 `NGram` is a `companion.language.contract.LanguageModel` of token numbers; `CharacterNGram` is one with an alphabet, for text.
 
 Sources: Shannon, "A mathematical theory of communication", 1948, section 3 (text from counted n-grams); Witten & Bell, "The
-zero-frequency problem", IEEE Trans. Information Theory 37(4), 1991, method C.
+zero-frequency problem", IEEE Trans. Information Theory 37(4), 1991, method C; Kneser & Ney, "Improved backing-off for m-gram
+language modeling", ICASSP 1995, in the interpolated form of Chen & Goodman, 1998.
 """
 
 from collections.abc import Sequence
@@ -47,12 +53,14 @@ class NGramConfig:
         order: how many tokens the model looks back.
         add: a, what each single token is counted more than it was seen; Witten and Bell's T/V if not given.
         context: the longest text it can be asked to continue; counts have no limit of their own.
+        discount: D of Kneser and Ney, at most 1; Witten and Bell's smoothing if not given.
     """
 
     vocab_size: Count
     order: Annotated[int, Range(0)] = 2
     add: Positive | None = None
     context: Count = 1_000_000
+    discount: Annotated[float, Range(0, 1, open_low=True)] | None = None
 
 
 def witten_bell(p: Float[Tensor, "*places"], count: Tensor, total: Tensor, lean: Tensor) -> Float[Tensor, "*places"]:
@@ -85,15 +93,24 @@ class NGram(nn.Module):
         if len(ids) <= config.order:
             raise ValueError(f"ids: got {len(ids)} tokens, wanted more than the order, {config.order}")
         self.config, self.levels = config, nn.ModuleList()
-        contexts, number = 1, torch.zeros(len(ids) + 1, dtype=torch.int64, device=ids.device)
+        number = torch.zeros(len(ids) + 1, dtype=torch.int64, device=ids.device)
+        sequences, counted = [], []
         for k in range(config.order + 1):
             # number[i] is that of the k tokens that end before token k + i; at first of none
+            shorter = number[1:]
             codes, number, counts = torch.unique(
                 number[: len(ids) - k] * config.vocab_size + ids[k:], return_inverse=True, return_counts=True
             )
+            if config.discount is not None and k > 0:
+                ends = torch.empty_like(codes).scatter_(0, number, shorter)  # each sequence without its first token
+                before = ends.bincount(minlength=len(sequences[-1]))
+                counted[-1] = before.clamp(min=1)  # the start of the text stands before its first tokens
+            sequences.append(codes)
+            counted.append(counts)
+        for k, (codes, counts) in enumerate(zip(sequences, counted, strict=True)):
             add = config.add * config.vocab_size if k == 0 and config.add is not None else None
-            self.levels.append(_Level(codes, counts, contexts, config.vocab_size, add))
-            contexts = len(codes)
+            contexts = len(sequences[k - 1]) if k else 1
+            self.levels.append(_Level(codes, counts, contexts, config.vocab_size, add, config.discount))
 
     @property
     def sequences(self) -> int:
@@ -184,11 +201,23 @@ class _Level(nn.Module):
         contexts: how many different sequences of k tokens there are.
         vocab_size: V.
         lean: how much a shorter context weighs; as much as different tokens follow a context if not given.
+        discount: what each count and each different token that follows lose and weigh instead of 0 and 1.
     """
 
-    def __init__(self, codes: Tensor, counts: Tensor, contexts: int, vocab_size: int, lean: float | None) -> None:
+    def __init__(
+        self,
+        codes: Tensor,
+        counts: Tensor,
+        contexts: int,
+        vocab_size: int,
+        lean: float | None,
+        discount: float | None = None,
+    ) -> None:
         super().__init__()
         self.vocab_size, self.lean = vocab_size, lean
+        self.each = 1 if discount is None else discount  # the weight of a different token that follows
+        if discount is not None:
+            counts = counts.double() - discount
         ends = torch.arange(contexts + 1, device=codes.device) * vocab_size
         before = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
         self.register_buffer("codes", codes, persistent=False)
@@ -219,7 +248,7 @@ class _Level(nn.Module):
         total = torch.where(known, self.totals[context], 0).double()
         if self.lean is not None:
             return total, torch.full_like(total, self.lean)
-        return total, torch.where(known, self.first[context + 1] - self.first[context], 0).double()
+        return total, self.each * torch.where(known, self.first[context + 1] - self.first[context], 0).double()
 
     def followers(self, context: Tensor) -> Float[Tensor, "*places vocab"]:
         """N(h c) of every token c after each context."""
@@ -239,7 +268,7 @@ class _Level(nn.Module):
         first, last = self.first[context : context + 2].tolist()
         if first == last:  # it ends the text and is followed by nothing
             return p
-        lean = last - first if self.lean is None else self.lean
+        lean = self.each * (last - first) if self.lean is None else self.lean
         counted = (lean * p).index_add_(0, self.tokens[first:last], self.counts[first:last].double())
         return counted.div_(self.totals[context] + lean)
 
@@ -289,8 +318,8 @@ class CharacterNGram:
 
 
 @checked
-def fit_ngram(text: str, order: Annotated[int, Range(0)]) -> CharacterNGram:
-    """Count all sequences of 1 to ``order`` + 1 characters.
+def fit_ngram(text: str, order: Annotated[int, Range(0)], *, discount: Positive | None = None) -> CharacterNGram:
+    """Count all sequences of 1 to ``order`` + 1 characters; with a discount smoothed as Kneser and Ney do.
 
     Raises:
         ValueError: a text that is not longer than the order, or a negative order.
@@ -298,7 +327,8 @@ def fit_ngram(text: str, order: Annotated[int, Range(0)]) -> CharacterNGram:
     if len(text) <= order:
         raise ValueError(f"text: got {len(text)} characters, wanted more than the order, {order}")
     alphabet = "".join(sorted(set(text)))
-    return CharacterNGram(alphabet, NGram(encode(text, alphabet), NGramConfig(len(alphabet), order)))
+    config = NGramConfig(len(alphabet), order, discount=discount)
+    return CharacterNGram(alphabet, NGram(encode(text, alphabet), config))
 
 
 def encode(text: str, alphabet: str) -> Int[Tensor, "characters"]:

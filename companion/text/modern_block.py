@@ -5,8 +5,8 @@
 The block is `companion.nn.llama_block` with gated attention (`companion.nn.attention`, eq-gated-attention), the model
 `companion.text.llama.Llama`. `MODERN` has no more parameters than the GPT of `companion.text.gpt.pretraining`, takes about the
 same time and reads less text: 1,750 steps where that has 2,000, because each takes longer. `TUNED` there tells the merit of
-the block from the rest: GPT-2's block with `MODERN`'s start, learning rates and decay. Both read the same passages in the same
-batches.
+the block from the rest: GPT-2's block with `MODERN`'s start, learning rates and decay. `UNTUNED` is the fourth cell of that
+table: today's block with nanoGPT's start, learning rates and decay. All read the same passages in the same batches.
 
 Sources: Touvron et al. 2023, arXiv:2302.13971; gates on what attention found: Qiu et al. 2025, arXiv:2505.06708.
 """
@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from companion.text.gpt.pretraining import CONTEXT, TUNED, WIDTH, PretrainingRecipe
+from companion.text.gpt.pretraining import CONTEXT, NANOGPT, TUNED, WIDTH, PretrainingRecipe
 from companion.text.llama import Llama, LlamaConfig
 from companion.training import evaluating
 from companion.validate import checked
@@ -32,7 +32,15 @@ def llama(vocab_size: int) -> Llama:
     return Llama(LlamaConfig(vocab_size, context=CONTEXT, **sizes, rope_base=300.0, init_std=WIDTH**-0.5))
 
 
-MODERN = PretrainingRecipe("today's block", llama, replace(TUNED.config, steps=1_750))
+def llama_started_narrower(vocab_size: int) -> Llama:
+    """The same model, but its matrices start from N(0, 0.02²) instead of N(0, 1/width)."""
+    return Llama(replace(llama(vocab_size).config, init_std=0.02))
+
+
+UNTUNED = PretrainingRecipe(
+    "today's block, nanoGPT's recipe", llama_started_narrower, replace(NANOGPT.config, steps=1_750)
+)
+MODERN = PretrainingRecipe("today's block, our recipe", llama, replace(TUNED.config, steps=1_750))
 
 
 @checked

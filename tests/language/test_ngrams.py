@@ -39,11 +39,53 @@ def test_next_equals_the_printed_recursion(order: int) -> None:
         torch.testing.assert_close(model.next(context), torch.tensor(want, dtype=torch.float64))
 
 
+def _kneser_ney(text: str, order: int, discount: float, context: str, character: str) -> float:
+    """The printed recursion by counting substrings; below the longest context what counts is the characters before."""
+    p = 1 / len(set(text))
+    for k in range(min(order, len(context)) + 1):
+        h = context[len(context) - k :]
+        places = [i for i in range(len(text) - k) if text[i : i + k] == h]
+        if k == order:
+            n = Counter(text[i + k] for i in places)
+        else:
+            n = Counter(c for _, c in {(text[i - 1], text[i + k]) for i in places if i > 0})
+            n.update(c for c in {text[i + k] for i in places} if c not in n)  # stands at the start alone
+        if not n:
+            break
+        p = (max(n[character] - discount, 0) + discount * len(n) * p) / sum(n.values())
+    return p
+
+
+@pytest.mark.parametrize("order", [0, 1, 3])
+@pytest.mark.parametrize("discount", [0.3, 0.8, 1.0])
+def test_with_a_discount_it_is_kneser_and_neys_recursion(order: int, discount: float) -> None:
+    text = "to be or not to be that is the question"
+    model = fit_ngram(text, order, discount=discount)
+    for context in ("", "t", "to ", "not to b", "qqq", "on", "ion"):
+        want = torch.tensor([_kneser_ney(text, order, discount, context, c) for c in model.alphabet]).double()
+        assert abs(float(want.sum()) - 1) < 1e-6
+        torch.testing.assert_close(model.next(context), want, rtol=0, atol=1e-7)
+        logits = model.model(encode(context or "t", model.alphabet)[None].repeat(1, 3))[0]  # many places at once
+        assert logits.exp().sum(-1).sub(1).abs().max() < 1e-5
+
+
+def test_kneser_and_neys_counts_need_fewer_bits_than_witten_and_bells() -> None:
+    train, held_out = shakespeare("train", limit=300_000).text, shakespeare("valid", limit=20_000).text
+    held_out = held_out.translate({ord(c): None for c in set(held_out) - set(train)})
+    plain, better = (fit_ngram(train, 5, discount=d).bits_per_character(held_out) for d in (None, 0.8))
+    assert better < plain - 0.1, (better, plain)
+
+
 @settings(max_examples=40, deadline=None)
-@given(st.text("abc", min_size=5, max_size=40), st.text("abc", min_size=1, max_size=12), st.integers(0, 4))
-def test_bits_are_the_chain_of_next(text: str, other: str, order: int) -> None:
+@given(
+    st.text("abc", min_size=5, max_size=40),
+    st.text("abc", min_size=1, max_size=12),
+    st.integers(0, 4),
+    st.sampled_from([None, 0.7]),
+)
+def test_bits_are_the_chain_of_next(text: str, other: str, order: int, discount: float | None) -> None:
     """eq-overview-chain: the fast sum over a text equals one character after the other."""
-    model = fit_ngram(text, order)
+    model = fit_ngram(text, order, discount=discount)
     other = "".join(c for c in other if c in model.alphabet) or text[:1]
     slow = sum(-math.log2(model.next(other[:i])[model.alphabet.index(c)]) for i, c in enumerate(other)) / len(other)
     assert abs(model.bits_per_character(other) - slow) < 1e-9

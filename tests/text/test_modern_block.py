@@ -5,7 +5,7 @@ import torch
 
 from companion.text.gpt.pretraining import NANOGPT, TUNED
 from companion.text.llama import Llama, LlamaConfig
-from companion.text.modern_block import MODERN, llama, openings
+from companion.text.modern_block import MODERN, UNTUNED, llama, openings
 from tests.conftest import rejects
 
 SIZES = {"width": 24, "layers": 3, "heads": 4, "kv_heads": 2, "hidden": 40}
@@ -33,6 +33,18 @@ def test_the_control_differs_by_the_block_and_the_steps_alone() -> None:
     assert differ == {"steps"}
     shared = ("vocab_size", "context", "width", "layers", "heads", "init_std")
     assert [getattr(ours, name) for name in shared] == [getattr(control, name) for name in shared]
+
+
+def test_each_of_the_four_runs_differs_from_its_neighbours_in_one_thing() -> None:
+    """Down a column of the table the block changes, along a row the recipe: start, learning rates and decay."""
+
+    def differ(one: object, other: object) -> set[str]:
+        return {name for name in vars(one) if getattr(one, name) != getattr(other, name)}
+
+    assert differ(UNTUNED.config, NANOGPT.config) == {"steps"} and UNTUNED.config.steps == MODERN.config.steps
+    assert differ(UNTUNED.config, MODERN.config) == differ(NANOGPT.config, TUNED.config)
+    assert differ(UNTUNED.build(65).config, MODERN.build(65).config) == {"init_std"}
+    assert UNTUNED.build(65).config.init_std == NANOGPT.build(65).config.init_std
 
 
 def test_openings_are_the_gates_that_the_blocks_use() -> None:
