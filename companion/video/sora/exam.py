@@ -81,13 +81,17 @@ def examine(
 
 @dataclass(frozen=True)
 class Variety:
-    """Variances of the digits' pixels: ``within`` the digits of one name, and ``total``; printed with what lies between names."""
+    """Variances of the digits' pixels, within the digits of one name and in all; printed with what lies between names."""
 
     within: float
     total: float
 
+    @property
+    def between(self) -> float:
+        return self.total - self.within
+
     def __str__(self) -> str:
-        return f"within names {self.within:.3f}  between {self.total - self.within:.3f}"
+        return f"within names {self.within:.3f}  between {self.between:.3f}"
 
 
 @checked
