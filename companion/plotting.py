@@ -165,11 +165,14 @@ def play_films(
         row, column = divmod(i, columns)
         place = column * (width + gap) + (width - 1) / 2, row * (height + title + gap) + title / 2 - 0.5
         ax.text(*place, textwrap.fill(name, 12), ha="center", va="center", fontsize=9, linespacing=1)
-    pictures = []
+    drawn = []
     for sheet in sheets:
         shown.set_data(sheet)
         figure.canvas.draw()
-        pictures.append(Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB").quantize(16))
+        drawn.append(np.array(figure.canvas.buffer_rgba())[..., :3])
+    high, wide, _ = drawn[0].shape
+    strip = Image.fromarray(np.concatenate(drawn)).quantize(16)  # one palette: a frame stores only what has changed
+    pictures = [strip.crop((0, high * k, wide, high * (k + 1))) for k in range(frames)]
     plt.close(figure)
     stream, shown_for = io.BytesIO(), [round(1000 * seconds)] * (frames - 1) + [round(3000 * seconds)]
     pictures[0].save(stream, "GIF", save_all=True, append_images=pictures[1:], duration=shown_for, loop=0)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import nbclient
 import nbformat
+import numpy as np
 import papermill
 import psutil
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -219,8 +220,15 @@ def _tidy(notebook: nbformat.NotebookNode, row: dict) -> None:
 
 
 def small_png(encoded: str) -> str:
-    """A figure with at most 64 colours: about a third of the bytes, and no difference that one sees in a plot."""
+    """A figure with at most 64 colours: about a quarter of the bytes, and no difference that one sees in a plot.
+
+    63 are an octree's, means of small cubes of colours, which fill fewer bytes than a median cut's; white stays white.
+    """
     picture = Image.open(io.BytesIO(base64.b64decode(encoded)))
     small, points = io.BytesIO(), {"dpi": picture.info["dpi"]} if "dpi" in picture.info else {}
-    picture.convert("RGB").quantize(64, dither=Image.Dither.NONE).save(small, "PNG", optimize=True, **points)
+    colours = picture.convert("RGB")
+    indices = colours.quantize(63, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    indices.putpalette([*indices.getpalette()[: 3 * 63], 255, 255, 255])
+    indices.paste(len(indices.getpalette()) // 3 - 1, mask=Image.fromarray(np.asarray(colours).min(2) == 255))
+    indices.save(small, "PNG", optimize=True, **points)
     return min(encoded, base64.b64encode(small.getvalue()).decode(), key=len)

@@ -21,6 +21,18 @@ def test_a_figure_shrinks_and_stays_what_it_is():
     assert np.abs(stored - drawn).mean() < 10
 
 
+def test_white_paper_and_black_ink_stay():
+    shades = np.linspace(0, 255, 200).astype(np.uint8)  # as around letters
+    drawn = np.full((100, 200), 255, np.uint8)
+    drawn[40], drawn[50] = shades, 0
+    stream = io.BytesIO()
+    Image.fromarray(drawn).convert("RGB").save(stream, "PNG")
+    small = small_png(base64.b64encode(stream.getvalue()).decode())
+    stored = np.asarray(Image.open(io.BytesIO(base64.b64decode(small))).convert("L")).astype(int)
+    assert (stored[:40] == 255).all() and (stored[50] < 16).all()
+    assert np.abs(stored - drawn).max() < 16
+
+
 def test_what_is_small_already_stays():
     stream = io.BytesIO()
     Image.new("RGB", (4, 4), "white").save(stream, "PNG")

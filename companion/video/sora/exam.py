@@ -7,7 +7,8 @@ chance is right in a tenth and in a quarter. Two numbers come from the path :mat
 - the jerk (eq-coherence-jerk)
 
 The compression network sees no two blocks of four frames together. Whether they fit is left to the transformer: a digit that
-moves evenly goes as far across the seam as elsewhere. `variety` says how unlike each other the digits of one name are.
+moves evenly goes as far across the seam as elsewhere. `variety` says how unlike each other the digits of one name are, and
+how unlike all are: what guidance changes may be the one or the other.
 """
 
 from dataclasses import dataclass
@@ -78,15 +79,30 @@ def examine(
     )
 
 
-@checked
-def variety(films: Float[Tensor, "n 1 frames height width"], digits: Int[Tensor, "n"]) -> float:
-    """How much of what tells digits apart is not their name: the variance within names as a share of all variance.
+@dataclass(frozen=True)
+class Variety:
+    """Variances of the digits' pixels, within the digits of one name and in all; printed with what lies between names."""
 
-    A share, so that stronger contrast changes nothing. Nor does it matter where a digit is: the first frame is cut out
-    around its centre. With few films of a name its mean fits them too well: compare equal numbers.
+    within: float
+    total: float
+
+    @property
+    def between(self) -> float:
+        return self.total - self.within
+
+    def __str__(self) -> str:
+        return f"within names {self.within:.3f}  between {self.between:.3f}"
+
+
+@checked
+def variety(films: Float[Tensor, "n 1 frames height width"], digits: Int[Tensor, "n"]) -> Variety:
+    """How unlike each other the digits of one name are, and how unlike all are.
+
+    Where a digit is does not matter: the first frame is cut out around its centre. With few films of a name its mean fits
+    them too well: compare equal numbers.
     """
     views = digit_crops(films, judge_films(films).paths)[:, 0]
     means = torch.zeros_like(views)
     for name in digits.unique():
         means[digits == name] = views[digits == name].mean(0)
-    return float((views - means).square().mean() / (views - views.mean(0)).square().mean())
+    return Variety(float((views - means).square().mean()), float((views - views.mean(0)).square().mean()))

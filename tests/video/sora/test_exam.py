@@ -52,10 +52,14 @@ def test_one_handwriting_has_no_variety_wherever_it_stands():
     parts = {"sprites": maker.sprites[firsts], "ink": maker.ink[firsts], "labels": maker.labels[firsts]}
     same = replace(maker, **parts).draw(80, gen())
     found = variety(many.films, many.labels)
-    assert variety(same.films, same.labels) < 0.01 < 0.4 < found < 0.8
-    faint = (many.films + 1) / 3 - 1
-    assert variety(faint, many.labels) == pytest.approx(found, abs=0.02), "contrast is no variety"
-    assert variety(many.films, torch.arange(80) % 2) > 0.9, "names that say nothing"
+    assert 0.4 < found.within / found.total < 0.8
+    one_hand = variety(same.films, same.labels)
+    assert one_hand.within < 0.01 * one_hand.total
+    faint = variety((many.films + 1) / 2 - 1, many.labels)  # half the ink
+    assert faint.within == pytest.approx(found.within / 4, rel=0.05)
+    no_names = variety(many.films, torch.arange(80) % 2)
+    assert no_names.within > 0.9 * no_names.total == pytest.approx(0.9 * found.total)
+    assert str(found) == f"within names {found.within:.3f}  between {found.total - found.within:.3f}"
 
 
 def test_what_a_caller_can_get_wrong():
