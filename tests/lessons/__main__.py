@@ -26,17 +26,11 @@ LIMITS = {"smoke": 15, "nbval": 90}
 GOAL = 45  # at laptop, where a lesson can
 ALL_LESSONS = 42 * 60  # at laptop, on one core
 # A chapter may have up to three lessons that take longer.
-FLAGSHIPS = {
-    "3_04_text/gpt",
-    "3_05_code/codex",
-    "3_06_image/ddpm",
-    "3_07_video/sora",
-    "3_08_scaling/laws",
-}
+FLAGSHIPS = {"3_06_image/ddpm", "3_07_video/sora"}
 FLAGSHIP_SECONDS = 120
 FLAGSHIPS_OF_A_CHAPTER = 3
 # Longer than that until they are written anew.
-EXCEPTIONS = {"3_02_history/eras": 300}
+EXCEPTIONS = {"3_02_history/eras": 180}
 MEMORY_MB = 1500
 TOLERANCE = 3.0
 
