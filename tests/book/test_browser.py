@@ -38,6 +38,10 @@ MEASURE = """() => {
     page: wide(document.documentElement),
     formulas: formulas.length,
     scrolling: formulas.filter(wide).length,
+    tiny: formulas.filter(
+      one => one.querySelector("mjx-math").getBoundingClientRect().width < one.clientWidth / 2
+        && parseFloat(getComputedStyle(one).fontSize) < parseFloat(getComputedStyle(one.closest("section")).fontSize)
+    ).length,
     hidden: [...formulas, ...code].filter(
       one => wide(one) && !["auto", "scroll"].includes(getComputedStyle(one).overflowX)
     ).length,
@@ -130,6 +134,7 @@ def test_a_page_fits_and_its_scripts_run(view: View, path: Path) -> None:
     assert not found["hidden"], "something is cut off, and nothing shows it"
     assert not found["wrapped"], "code that wraps loses what its indentation says"
     assert not found["stretched"], "a picture that is higher or wider than it was drawn"
+    assert not found["tiny"], "a formula that has place enough, in letters smaller than the text's"
     assert not found["small"], "a figure with fewer than twice the points that it is shown with"
     assert view.weight() <= LARGEST, f"{view.weight() / 1e6:.2f} MB"
 
