@@ -78,7 +78,7 @@ def test_drawn_texts_follow_the_target_with_processors_on_both() -> None:
             for process in processors:
                 logits = process(ids, logits)
             log_p += logits.double().log_softmax(-1).gather(1, texts[:, place : place + 1])[:, 0]
-    p, n, generator = log_p.exp(), 500, torch.Generator().manual_seed(0)
+    p, n, generator = log_p.exp(), 300, torch.Generator().manual_seed(0)
     assert math.isclose(float(p.sum()), 1, rel_tol=1e-6)
     counts, kept, drafted = torch.zeros(len(texts), dtype=torch.float64), 0, 0
     for _ in range(n):

@@ -88,19 +88,19 @@ def promised(law: ScalingLaw, width: int, compute: Positive, vocab_size: Count) 
 
 
 @checked
-def far_widths(runs: Sequence[Run], compute: Positive, vocab_size: Count) -> dict[str, int]:
+def far_widths(runs: Sequence[Run], law: ScalingLaw, compute: Positive, vocab_size: Count) -> dict[str, int]:
     """Which widths to try at a compute that no run had: the best of two methods, and half and twice of the first.
 
-    ``"floors"`` follows the floors of the valleys along their power to the compute; ``"law"`` fits the law to all runs and
-    takes its best. ``"half"`` and ``"twice"`` have about half and twice the parameters of ``"floors"``. All from
-    `CANDIDATES`; two of them may be the same.
+    ``"floors"`` follows the floors of the runs' valleys along their power to the compute; ``"law"`` is the best of the law
+    (of all runs, from `fit_runs`). ``"half"`` and ``"twice"`` have about half and twice the parameters of ``"floors"``.
+    All from `CANDIDATES`; two of them may be the same.
     """
     size = {width: count_parameters(family_config(width, vocab_size)) for width in CANDIDATES}
 
     def nearest(parameters: float) -> int:
         return min(size, key=lambda w: max(size[w] / parameters, parameters / size[w]))
 
-    floors, law = floors_of(runs), fit_runs(runs)
+    floors = floors_of(runs)
     best = extrapolate(list(floors), [floor.parameters for floor in floors.values()], compute)
     return {
         "half": nearest(best / 2),
@@ -119,7 +119,6 @@ def train_valleys(
     far: float = FAR,
 ) -> None:
     """Fill a table with the runs that it lacks, the cheapest first, then bet and make the runs of the bet."""
-
     vocab_size = len(texts.alphabet)
 
     def run(width: int, compute: float, seed: int) -> Run:
@@ -132,7 +131,8 @@ def train_valleys(
         for seed in range(seeds)
         for width in widths
     ]
-    law, chosen = fit_runs(points), far_widths(points, far, vocab_size)
+    law = fit_runs(points)
+    chosen = far_widths(points, law, far, vocab_size)
     for why, width in chosen.items():
         loss = promised(law, width, far, vocab_size)
         table.note(

@@ -52,7 +52,8 @@ def test_a_shipped_run_comes_out_again() -> None:
 
 def test_the_shipped_bet_is_what_the_runs_above_it_promise() -> None:
     """The table is in the order in which it was written: the bet stands behind all runs of the fit and before its own."""
-    widths, law = far_widths(NEAR, FAR, V), fit_runs(NEAR)
+    law = fit_runs(NEAR)
+    widths = far_widths(NEAR, law, FAR, V)
     assert sorted(run.width for run in RUNS[len(NEAR) :]) == sorted(set(widths.values()))
     assert all(run.compute == FAR for run in RUNS[len(NEAR) :])
     lines = Path(valleys.__file__).with_name("valleys.csv").read_text().splitlines()
@@ -83,7 +84,7 @@ def test_far_widths_are_the_best_of_a_planted_law() -> None:
             config = family_config(width, V)
             n, d = count_parameters(config), tokens_for(compute, config)
             runs.append(replace(RUNS[0], compute=compute, parameters=n, tokens=d, valid=float(law.loss(n, d))))
-    widths = far_widths(runs, 1e12, V)
+    widths = far_widths(runs, law, 1e12, V)
     size = {w: count_parameters(family_config(w, V)) for w in CANDIDATES}
     best = min(CANDIDATES, key=lambda w: promised(law, w, 1e12, V))
     assert widths["law"] == best
