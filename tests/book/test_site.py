@@ -191,7 +191,7 @@ def test_measured_costs_stand_at_the_top_of_each_lesson() -> None:
 
 
 def test_each_lesson_opens_with_a_picture_and_says_what_it_shows() -> None:
-    opening = r'</h1>\s*<figure class="first-picture"><(?:img|video) .*?<figcaption><a href="#(fig-[\w-]+)">Fig. [\d.]+</a> \w'
+    opening = r'</h1>\s*<figure class="first-picture"><(?:img|video) .*?<figcaption><a href="#(fig-[\w-]+)">Fig. [\d.]+</a> \S'
     for path in notebooks.lessons():
         lesson = page(HTML / "book" / f"{notebooks.name(path)}.html")
         found = re.findall(opening, lesson.text, re.S)
