@@ -117,8 +117,9 @@ def show_images(
         raise ValueError(f"rows: got {len(rows)} names, wanted one for each of {count} rows")
     alone = ax is None
     if alone:
-        width = 4.4 if rows else 5.6
-        _, ax = plt.subplots(figsize=(5.6, width * sheet.shape[0] / sheet.shape[1] + (0.3 if title else 0.05)))
+        width, room = (4.6, 0.1) if rows else (5.6, 0.05)
+        room += 0.25 if title else 0
+        _, ax = plt.subplots(figsize=(5.6, width * sheet.shape[0] / sheet.shape[1] + room))
     ax.imshow(sheet, vmin=0, vmax=1)
     if rows:
         step = (sheet.shape[0] + 2) / count  # an image's pixels and the gap of two below it

@@ -111,7 +111,7 @@ def test_each_film_is_a_row_with_its_name(monkeypatch):
     ]
     show_films(films[:1].repeat(6, 1, 1, 1, 1), ["name"] * 6)
     heights = [figure.get_size_inches()[1] for figure in shown]
-    assert heights[1] == pytest.approx(0.05 + 4.4 * (6 * 4 + 5 * 2) / (3 * 6 + 2 * 2)), "as high as its sheet"
+    assert heights[1] == pytest.approx(0.1 + 4.6 * (6 * 4 + 5 * 2) / (3 * 6 + 2 * 2)), "as high as its sheet"
     with rejects("names: got 1"):
         show_films(films, ["one for two"])
 
