@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from companion.validate import Count, Finite, Positive, Range, checked
+from companion.validate import Count, Finite, Positive, Range, Share, checked
 
 # Okabe & Ito's palette (jfly.uni-koeln.de/color), black and the darker hues first.
 BLUE, ORANGE, GREEN, PINK, SKY, RED, YELLOW, BLACK = (
@@ -65,14 +65,19 @@ def use_style() -> None:
 
 @checked
 def image_grid(
-    images: Finite[Tensor, "n channels height width"], columns: Count = 10, *, gap: Annotated[int, Range(0)] = 2
+    images: Finite[Tensor, "n channels height width"],
+    columns: Count = 10,
+    *,
+    gap: Annotated[int, Range(0)] = 2,
+    between: Share = 1.0,
 ) -> np.ndarray:
     """Lay images in [-1, 1] out as one picture.
 
     Args:
         images: shape (n, 1 or 3, height, width), values in [-1, 1]; values outside are clipped.
         columns: images in a row.
-        gap: white pixels between two images.
+        gap: pixels between two images.
+        between: how bright these are: below 1, images on white paper are told apart.
 
     Returns:
         One picture in [0, 1]: (rows, columns) for grey images, (rows, columns, 3) for colour.
@@ -85,7 +90,7 @@ def image_grid(
         raise ValueError(f"images: got {channels} channels, wanted 1 (grey) or 3 (colour)")
     columns = min(columns, n)
     rows = -(-n // columns)
-    sheet = np.ones((rows * (height + gap) - gap, columns * (width + gap) - gap, channels))
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, channels), between)
     pixels = ((images.detach().float().cpu() + 1) / 2).clamp(0, 1).permute(0, 2, 3, 1).numpy()
     for i, picture in enumerate(pixels):
         top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
@@ -93,15 +98,39 @@ def image_grid(
     return sheet[..., 0] if channels == 1 else sheet
 
 
-def show_images(images: Tensor, columns: int = 10, *, title: str = "", ax: Axes | None = None) -> None:
-    """Draw images in [-1, 1], shape (n, channels, height, width), as a grid; makes its own figure if given no axes."""
+def show_images(
+    images: Tensor, columns: int = 10, *, title: str = "", rows: Sequence[str] = (), ax: Axes | None = None
+) -> None:
+    """Draw images in [-1, 1], shape (n, channels, height, width), as a grid; makes its own figure if given no axes.
+
+    Args:
+        columns: images in a row.
+        title: what stands above the grid.
+        rows: what stands before each row.
+
+    Raises:
+        ValueError: names of rows, and not one for each.
+    """
     sheet = image_grid(images, columns)
+    count = -(-len(images) // columns)
+    if rows and len(rows) != count:
+        raise ValueError(f"rows: got {len(rows)} names, wanted one for each of {count} rows")
     alone = ax is None
     if alone:
-        width = 5.6
-        _, ax = plt.subplots(figsize=(width, width * sheet.shape[0] / sheet.shape[1] + (0.3 if title else 0.05)))
+        width, room = (4.6, 0.1) if rows else (5.6, 0.05)
+        room += 0.25 if title else 0
+        _, ax = plt.subplots(figsize=(5.6, width * sheet.shape[0] / sheet.shape[1] + room))
     ax.imshow(sheet, vmin=0, vmax=1)
-    ax.set_axis_off()
+    if rows:
+        step = (sheet.shape[0] + 2) / count  # an image's pixels and the gap of two below it
+        lines = [textwrap.fill(name, 11) for name in rows]
+        ax.set_yticks([step * row + (step - 3) / 2 for row in range(count)], lines, fontsize=11)
+        ax.set_xticks([])
+        ax.tick_params(length=0)
+        ax.grid(False)
+        ax.spines[:].set_visible(False)
+    else:
+        ax.set_axis_off()
     if title:
         ax.set_title(title)
     if alone:
@@ -115,20 +144,10 @@ def show_films(films: Float[Tensor, "n channels frames height width"], names: Se
     Raises:
         ValueError: another shape, or not one name for each film.
     """
-    n, _, frames, height, _ = films.shape
+    n, _, frames, _, _ = films.shape
     if len(names) != n:
         raise ValueError(f"names: got {len(names)}, wanted one for each of {n} films")
-    gap = 2
-    sheet = image_grid(films.transpose(1, 2).flatten(0, 1), frames, gap=gap)
-    _, ax = plt.subplots(figsize=(5.6, 0.1 + 4.4 * sheet.shape[0] / sheet.shape[1]))
-    ax.imshow(sheet, vmin=0, vmax=1)
-    ax.set_xticks([])
-    lines = [textwrap.fill(name, 11) for name in names]
-    ax.set_yticks([(height - 1) / 2 + (height + gap) * row for row in range(n)], lines, fontsize=11)
-    ax.tick_params(length=0)
-    ax.grid(False)
-    ax.spines[:].set_visible(False)
-    plt.show()
+    show_images(films.transpose(1, 2).flatten(0, 1), frames, rows=names)
 
 
 @checked

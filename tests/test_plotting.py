@@ -47,6 +47,7 @@ def test_values_outside_are_clipped_and_columns_never_exceed_the_images():
     assert image_grid(torch.tensor([[[[-7.0, 7.0]]]]), columns=10).tolist() == [[0.0, 1.0]]
     assert image_grid(torch.zeros(2, 1, 4, 6), columns=10, gap=2).shape == (4, 14)
     assert image_grid(torch.zeros(5, 1, 4, 6), columns=2, gap=3).shape == (3 * 4 + 2 * 3, 15)
+    assert image_grid(torch.ones(2, 1, 1, 1), columns=2, gap=1, between=0.5).tolist() == [[1.0, 0.5, 1.0]]
     for odd in (torch.zeros(1, 1, 2, 2, requires_grad=True), torch.zeros(1, 1, 2, 2, dtype=torch.bfloat16)):
         assert image_grid(odd).tolist() == [[0.5, 0.5], [0.5, 0.5]]
 
@@ -82,6 +83,19 @@ def test_images_are_shown_in_their_own_figure_or_in_given_axes(monkeypatch):
     assert len(shown) == 1 and not left.images and right.images
 
 
+def test_each_row_of_images_may_have_its_name(monkeypatch):
+    shown = []
+    monkeypatch.setattr(plt, "show", lambda: shown.append(plt.gcf()))
+    show_images(torch.zeros(5, 1, 4, 6), 2, rows=["one", "two", "the third of them"])
+    (ax,) = shown[0].axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["one", "two", "the third\nof them"]
+    assert ax.get_yticks().tolist() == [1.5, 7.5, 13.5], "in the middle of each row"
+    show_images(torch.zeros(5, 1, 4, 6), 2)
+    assert not shown[1].axes[0].axison
+    with rejects("rows: got 2 names, wanted one for each of 3 rows"):
+        show_images(torch.zeros(5, 1, 4, 6), 2, rows=["one", "two"])
+
+
 def test_each_film_is_a_row_with_its_name(monkeypatch):
     shown = []
     monkeypatch.setattr(plt, "show", lambda: shown.append(plt.gcf()))
@@ -97,7 +111,7 @@ def test_each_film_is_a_row_with_its_name(monkeypatch):
     ]
     show_films(films[:1].repeat(6, 1, 1, 1, 1), ["name"] * 6)
     heights = [figure.get_size_inches()[1] for figure in shown]
-    assert heights[1] == pytest.approx(0.1 + 4.4 * (6 * 4 + 5 * 2) / (3 * 6 + 2 * 2)), "as high as its sheet"
+    assert heights[1] == pytest.approx(0.1 + 4.6 * (6 * 4 + 5 * 2) / (3 * 6 + 2 * 2)), "as high as its sheet"
     with rejects("names: got 1"):
         show_films(films, ["one for two"])
 

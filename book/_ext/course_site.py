@@ -15,6 +15,11 @@ from sphinx.environment import BuildEnvironment
 PART = 3  # the text numbers its chapters 3.1 to 3.10
 YEAR = 2026
 _FIGURE = re.compile(r'<img [^>]*?src="([^"]*_images/[^"]+\.png)"[^>]*>')
+_FIRST = re.compile(
+    r'tag_first-picture.*?<figure [^>]*?id="([^"]*)"[^>]*>\s*(<img [^>]*>)\s*<figcaption>\s*<p>'
+    r'<span class="caption-number">(.*?)</span><span class="caption-text">(.*?)</span><a class="headerlink"',
+    re.S,
+)
 _ICON = re.compile(r'(?<=[{,])"?([a-z-]+)"?:\[(\d+),(\d+),\[[^\]]*\],"[^"]*","([^"]+)"\]')
 _SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {} {}"><path d="{}"/></svg>'
 _ICONS = """.fa-solid, .fa-brands {
@@ -126,10 +131,15 @@ def numbered_as_the_text(app: Sphinx, env: BuildEnvironment) -> list[str]:
 
 
 def picture_first(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
-    """Below a lesson's title: the picture of the cell that is tagged ``first-picture``, which the run has drawn."""
-    if found := re.search(r"tag_first-picture.*?(<img [^>]*>)", context.get("body", ""), re.S):
-        picture = f'</h1>\n<div class="first-picture">{found[1]}</div>'
-        context["body"] = context["body"].replace("</h1>", picture, 1)
+    """Below a lesson's title: the picture of the cell that is tagged ``first-picture``, which the run has drawn.
+
+    It says what it shows in the words of the figure's caption, whose number leads to the place where it is made.
+    """
+    body = context.get("body", "")
+    if found := _FIRST.search(body):
+        anchor, picture, number, text = found.groups()
+        caption = f'<figcaption><a href="#{anchor}">{number.strip()}</a> {text}</figcaption>'
+        context["body"] = body.replace("</h1>", f'</h1>\n<figure class="first-picture">{picture}{caption}</figure>', 1)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

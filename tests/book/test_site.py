@@ -188,3 +188,11 @@ def test_measured_costs_stand_at_the_top_of_each_lesson() -> None:
     for path in notebooks.lessons():
         text = page(HTML / "book" / f"{notebooks.name(path)}.html").text
         assert re.search(r'lesson-box measured"><strong>\d+ s and [\d.]+ GB on one core', text), path
+
+
+def test_each_lesson_opens_with_a_picture_and_says_what_it_shows() -> None:
+    opening = r'</h1>\s*<figure class="first-picture"><(?:img|video) .*?<figcaption><a href="#(fig-[\w-]+)">Fig. [\d.]+</a> \S'
+    for path in notebooks.lessons():
+        lesson = page(HTML / "book" / f"{notebooks.name(path)}.html")
+        found = re.findall(opening, lesson.text, re.S)
+        assert len(found) == 1 and found[0] in lesson.ids, path
