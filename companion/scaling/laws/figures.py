@@ -157,8 +157,9 @@ def draw_map(points: Sequence[Run], far: Sequence[Run]) -> None:
         if one.parameters and one.tokens:
             left = one.name in ("DeepSeek-V3", "Chinchilla")
             ax.scatter(one.parameters, one.tokens, s=30, color=BLACK)
-            ax.annotate(one.name, (one.parameters, one.tokens), xytext=(-7 if left else 7, 3), fontsize=10,
-                        textcoords="offset points", ha="right" if left else "left")  # fmt: skip
+            place = (-7, 3) if left else (0, 14) if one.name.startswith("Llama") else (7, 3)
+            ax.annotate(one.name, (one.parameters, one.tokens), xytext=place, fontsize=10,
+                        textcoords="offset points", ha="right" if place[0] < 7 else "left")  # fmt: skip
     ax.set(xscale="log", yscale="log", xlim=(1e2, 1e14), ylim=(1e4, 1e15))
     ax.set(xlabel="parameters used for a token, N", ylabel="tokens, D")
     ax.legend(loc="lower right", fontsize=9)
