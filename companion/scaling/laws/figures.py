@@ -90,7 +90,7 @@ def draw_bet(
     laws: Sequence[ScalingLaw],
     vocab_size: int,
 ) -> None:
-    """The law through the valleys that it was fitted to, and beyond them the bet with its 90 % band and its runs."""
+    """The law through the valleys that it was fitted to, and beyond them the prediction with its 90 % band and its runs."""
     _, ax = plt.subplots(figsize=(5.6, 4.8))
     for runs in [*near.values(), far]:
         compute, loss, color = runs[0].compute, by_size(runs), RED if runs is far else BLUE
@@ -102,7 +102,7 @@ def draw_bet(
         _label(ax, compute, float(n[shown][-1]), float(law.loss(n, d)[shown][-1]), color)
     low, high = torch.stack([one.loss(n, d) for one in laws]).quantile(torch.tensor([0.05, 0.95]).double(), 0)
     ax.fill_between(n[shown], low[shown], high[shown], color=RED, alpha=0.2, lw=0)
-    ax.plot([], [], "*", color=RED, ms=12, label="made after the bet")
+    ax.plot([], [], "*", color=RED, ms=12, label="made afterwards")
     ax.legend()
     _finish(ax)
 
@@ -110,12 +110,12 @@ def draw_bet(
 def draw_constant(values: Sequence[float], promised: Sequence[float], reached: float) -> None:
     """Histograms of the bootstrap's E and of what the same laws promise for one run, and a loss that a model has reached."""
     _, ax = plt.subplots(figsize=(5.6, 2.8))
-    bins = torch.linspace(0.0, 2.0, 81).tolist()
+    bins = torch.arange(min([*values, reached]) - 0.05, 2.0, 0.025).tolist()
     ax.hist(values, bins, color=ORANGE, alpha=0.85, label="E, the loss at infinity")
-    ax.hist(promised, bins, color=RED, alpha=0.85, label="loss of the bet")
+    ax.hist(promised, bins, color=RED, alpha=0.85, label="loss of the predicted run")
     ax.axvline(reached, color=BLACK, ls="--", label="reached by a larger model")
-    ax.set(xlabel="nats a character", ylabel="bootstrap laws")
-    ax.legend(loc="upper left", fontsize=9)
+    ax.set(xlabel="nats a character", ylabel="bootstrap laws", ylim=(0, 1.6 * ax.get_ylim()[1]))  # room for the legend
+    ax.legend(loc="upper left")
     plt.show()
 
 
@@ -145,18 +145,21 @@ def draw_map(points: Sequence[Run], far: Sequence[Run]) -> None:
     across = torch.tensor([1e2, 1e14])
     for power in range(9, 28, 3):
         ax.plot(across, 10.0**power / (6 * across), color="#d0d0d0", lw=0.8)
-        ax.annotate(f"$10^{{{power}}}$", (1.3e2, 10.0**power / (6 * 1.3e2)), color="#888888", fontsize=8, clip_on=True)
+        ax.annotate(f"$10^{{{power}}}$", (1.3e2, 10.0**power / (6 * 1.3e2)), color="#888888", fontsize=9, clip_on=True)
     ax.plot(across, 20 * across, "--", color=ORANGE, label="20 tokens a parameter")
     ax.scatter(
         [run.parameters for run in points], [run.tokens for run in points], s=12, color=BLUE, label="the valleys"
     )
-    ax.scatter([r.parameters for r in far], [r.tokens for r in far], marker="*", s=70, color=RED, label="the bet")
+    ax.scatter(
+        [r.parameters for r in far], [r.tokens for r in far], marker="*", s=70, color=RED, label="the predicted runs"
+    )
     for one in MODELS:
         if one.parameters and one.tokens:
             left = one.name in ("DeepSeek-V3", "Chinchilla")
             ax.scatter(one.parameters, one.tokens, s=30, color=BLACK)
-            ax.annotate(one.name, (one.parameters, one.tokens), xytext=(-7 if left else 7, 3), fontsize=9,
-                        textcoords="offset points", ha="right" if left else "left")  # fmt: skip
+            place = (-7, 3) if left else (0, 14) if one.name.startswith("Llama") else (7, 3)
+            ax.annotate(one.name, (one.parameters, one.tokens), xytext=place, fontsize=10,
+                        textcoords="offset points", ha="right" if place[0] < 7 else "left")  # fmt: skip
     ax.set(xscale="log", yscale="log", xlim=(1e2, 1e14), ylim=(1e4, 1e15))
     ax.set(xlabel="parameters used for a token, N", ylabel="tokens, D")
     ax.legend(loc="lower right", fontsize=9)
