@@ -359,7 +359,7 @@ def as_restructured_text(
 
 def equations(block: re.Match[str]) -> str:
     """Indented lines as they stand, and one blank where the docstring pushes a label to the right."""
-    return "\n".join(f"| {re.sub(' {2,}', '  ', line.strip())}" for line in block[0].split("\n"))
+    return "\n".join(f"    | {re.sub(' {2,}', '  ', line.strip())}" for line in block[0].split("\n"))
 
 
 @cache
@@ -374,7 +374,9 @@ def in_the_words_of_the_code(
 ) -> tuple[str | None, str | None]:
     """``Count`` in a signature, as the code has it, and not what Python makes of it."""
     for word in ("Count", "Positive", "NonNegative", "Share") if signature else ():
-        signature = signature.replace(stringify_annotation(getattr(companion.validate, word), "smart"), word)
+        signature = signature.replace(
+            stringify_annotation(getattr(companion.validate, word), "smart"), f"~companion.validate.{word}"
+        )
     if signature:  # other ranges: the type alone
         signature = re.sub(
             r"~[\w.]+\.Annotated\[((?:[^\[\]]|\[[^\[\]]*\])*), ~[\w.]+\.Range\([^)]*\)\]", r"\1", signature
