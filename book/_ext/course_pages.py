@@ -15,16 +15,23 @@ import pkgutil
 import platform
 import re
 from collections import defaultdict
+from copy import deepcopy
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 import companion
+import companion.validate
 import nbformat
 from docutils import nodes
 from docutils.statemachine import StringList
+from pybtex.database import BibliographyData, Entry, Person
+from pybtex.plugin import register_plugin
+from pybtex.style import FormattedEntry
+from pybtex.style.formatting.alpha import Style as AlphaStyle
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
+from sphinx.util.typing import stringify_annotation
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
@@ -32,6 +39,10 @@ PACKAGES = (
     *("torch", "numpy", "matplotlib", "safetensors", "transformers", "diffusers"),
     *("jupyter-book", "nbval", "papermill", "nbgrader", "pytest"),
 )
+
+_NUMBER = re.compile(r"\*{0,2}\d[\d.-]*( to [\d.]+)?( s| ms| GB|%)?\*{0,2}|–")
+# The runs of the tests, and what their column on the status page is called.
+TESTS = {"smoke": "Smoke test", "nbval": "Run again"}
 
 
 def lessons() -> list[Path]:
@@ -53,6 +64,12 @@ def read(path: Path) -> nbformat.NotebookNode:
 def title(path: Path) -> str:
     prose = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
     return re.search(r"^# (.+)$", prose, re.M)[1]
+
+
+def section(path: Path) -> str:
+    """The section of the text to which a page belongs: 3.6 for what stands in ``3_06_image``."""
+    part, number = name(path).split("_")[:2]
+    return f"{part}.{int(number)}"
 
 
 def claims(path: Path) -> list[tuple[str, str]]:
@@ -89,8 +106,22 @@ def code(line: str) -> str:
 
 
 def rows(header: list[str], body: list[list[str]]) -> str:
-    table = [header, ["---"] * len(header), *body]
+    """A table; columns of numbers stand to the right, where the style sheet keeps each with its unit."""
+    numbers = [all(_NUMBER.fullmatch(cell) for cell in column) for column in zip(*body, strict=True)]
+    table = [header, ["---:" if number else "---" for number in numbers], *body]
     return "\n".join("| " + " | ".join(row) + " |" for row in table)
+
+
+def folded(title: str, text: str) -> str:
+    return f":::{{dropdown}} {title}\n{text}\n:::\n"
+
+
+def seconds(row: dict) -> str:
+    return f"{row['seconds']:.0f} s"
+
+
+def gigabytes(row: dict) -> str:
+    return f"{row['memory_mb'] / 1000:.1f} GB"
 
 
 class LessonTable(Generated):
@@ -101,11 +132,11 @@ class LessonTable(Generated):
         body = []
         for path in lessons():
             row = measured.get(name(path), {})
-            link = f"[{title(path)}](/book/{name(path)}.ipynb)"
-            link = f"**{link}**" if path.parent == BOOK else link
-            cost = (f"{row['seconds']:.0f} s", f"{row['memory_mb'] / 1000:.1f} GB") if row else ("", "")
-            body.append([link, *cost, str(len(claims(path)))])
-        return rows(["Lesson", "Time", "Memory", "Claims proved"], body)
+            opens = path.parent == BOOK
+            link = f"[{section(path) + ' ' if opens else ''}{title(path)}](/book/{name(path)}.ipynb)"
+            cost = (seconds(row), gigabytes(row)) if row else ("–", "–")
+            body.append([f"**{link}**" if opens else link, *cost, str(len(claims(path)))])
+        return rows(["Lesson", "Time", "Memory", "Claims"], body)
 
 
 class RunTable(Generated):
@@ -113,32 +144,51 @@ class RunTable(Generated):
 
     def text(self) -> str:
         measured, runs = table_of(BOOK / "measured.json"), table_of(ROOT / "_build" / "runs.json")
+        tests = {kind: head for kind, head in TESTS.items() if any(kind in run for run in runs.values())}
         body = []
         for path in lessons():
             row, run = measured.get(name(path), {}), runs.get(name(path), {})
-            sweep = row.get("sweep")
             body.append(
                 [
                     f"[{title(path)}](/book/{name(path)}.ipynb)",
-                    row.get("run", ""),
-                    f"{row['seconds']:.0f} s, {row['memory_mb']} MB" if row else "",
-                    *(
-                        f"{run[kind]['seconds']:.0f} s, {run[kind]['memory_mb']:.0f} MB" if kind in run else "–"
-                        for kind in ("smoke", "nbval")
-                    ),
-                    f"{sweep['claims_held']} of {len(row['claims'])} with {sweep['seeds']} seeds" if sweep else "–",
+                    *((row["run"], seconds(row), gigabytes(row)) if row else ("–", "–", "–")),
+                    *(seconds(run[kind]) if kind in run else "–" for kind in tests),
+                    str(len(claims(path))),
+                    swept(row),
                 ]
             )
-        return rows(["Lesson", "Last run", "laptop", "smoke (test)", "nbval (test)", "Claims that hold"], body)
+        minutes = sum(row["seconds"] for row in measured.values()) / 60
+        held = sum(len(claims(path)) for path in lessons())
+        return "\n".join(
+            [
+                f"All {len(body)} lessons together take {minutes:.0f} minutes, and all of their {held} claims hold.",
+                "" if tests else " This book was built without running the tests, so their times are not shown.",
+                "",
+                rows(["Lesson", "Last run", "Time", "Memory", *tests.values(), "Claims", "With several seeds"], body),
+            ]
+        )
+
+
+def swept(row: dict) -> str:
+    """How many of a lesson's claims held with every seed of the last sweep."""
+    if "sweep" not in row:
+        return "–"
+    held, wanted, seeds = row["sweep"]["claims_held"], len(row["claims"]), row["sweep"]["seeds"]
+    return f"{'all' if held == wanted else f'{held} of {wanted}'} hold with each of {seeds}"
 
 
 class ClaimTable(Generated):
-    """Every claim of the book, word for word."""
+    """Every claim of the book, word for word, folded chapter by chapter."""
 
     def text(self) -> str:
-        return rows(
-            ["Claim", "Holds in the stored run"],
-            [[f"[{id}](/book/{name(path)}.ipynb)", text] for path in lessons() for id, text in claims(path)],
+        chapters: dict[str, list[list[str]]] = defaultdict(list)
+        for path in lessons():
+            chapter = path if path.parent == BOOK else path.parent.with_suffix(".ipynb")
+            for id, text in claims(path):
+                chapters[f"{section(path)} {title(chapter)}"].append([f"[{id}](/book/{name(path)}.ipynb)", text])
+        return "\n".join(
+            folded(f"{chapter}: {len(body)} claims", rows(["Claim", "Holds in the stored run"], body))
+            for chapter, body in chapters.items()
         )
 
 
@@ -154,7 +204,7 @@ class BenchTable(Generated):
             ]
             for row in kept["rows"]
         ]
-        header = ["Work", "Against", "Times as fast", "Range", "Here", "There", "Goal"]
+        header = ["Work", "Against", "Ratio", "Range", "Time here", "Time there", "Goal"]
         return f"Last run: {kept['run']}.\n\n" + rows(header, body)
 
 
@@ -175,7 +225,8 @@ class QualityTable(Generated):
             ]
             for row in table_of(BOOK / "benchmarks.json").get("quality", [])
         ]
-        return rows(["Work", "Against", "Nats here", "Nats there", "Lower by", "Range", "Here", "There", "Goal"], body)
+        header = ["Work", "Against", "Nats here", "Nats there", "Lower by", "Range", "Time here", "Time there", "Goal"]
+        return rows(header, body)
 
 
 class MutantTable(Generated):
@@ -186,13 +237,11 @@ class MutantTable(Generated):
         if not kept:
             return "Not yet run."
         rates = [
-            [
-                f"**{room}**" if room == "all" else f"`{room}`",
-                str(row["mutants"]),
-                f"{row['killed'] / row['mutants']:.0%}",
-            ]
+            [f"`{room}`", str(row["mutants"]), f"{row['killed'] / row['mutants']:.0%}"]
             for room, row in kept["rooms"].items()
+            if room != "all"
         ]
+        whole = kept["rooms"]["all"]
         survivors = [
             [f"`{row['path']}:{row['line']}`", "<br>".join(map(code, row["diff"].splitlines())), row["why"]]
             for row in kept["survivors"]
@@ -200,12 +249,10 @@ class MutantTable(Generated):
         return "\n".join(
             [
                 f"Last run: {kept['run']}, seed {kept['seed']}.",
+                f"The tests notice {whole['killed'] / whole['mutants']:.0%} of the {whole['mutants']} mutants.",
                 "",
-                rows(["Room", "Mutants", "Noticed"], rates),
-                "",
-                ":::{dropdown} Those that survived",
-                rows(["Place", "Change", "Why"], survivors),
-                ":::",
+                folded("Room by room", rows(["Room", "Mutants", "Noticed"], rates)),
+                folded(f"The {len(survivors)} that survived", rows(["Place", "Change", "Why"], survivors)),
             ]
         )
 
@@ -228,14 +275,19 @@ def rooms() -> dict[str, list[str]]:
 
 
 class ApiIndex(Generated):
-    """The rooms, with links to their pages."""
+    """The rooms, with links to their pages: what each holds, and its modules; those of a package together."""
 
     def text(self) -> str:
         body = []
         for room, found in sorted(rooms().items()):
-            names = ", ".join(f"`{module.removeprefix(f'{room}.')}`" for module in found)
-            body.append([f"[{room}](api/{room.rpartition('.')[2]}.md)", names])
-        return rows(["Room", "Modules"], body)
+            about = (importlib.import_module(room).__doc__ or "").split("\n")[0]
+            names = dict.fromkeys(module.removeprefix(f"{room}.").split(".")[0] for module in found)
+            body.append([f"[{room}](api/{room.rpartition('.')[2]}.md)", f"{about} {', '.join(map(quoted, names))}"])
+        return rows(["Room", "What it holds"], body)
+
+
+def quoted(word: str) -> str:
+    return f"`{word}`"
 
 
 class ApiRoom(Generated):
@@ -291,9 +343,59 @@ def add_lessons(app: Sphinx, what: str, fullname: str, item: object, options: ob
 def as_restructured_text(
     app: Sphinx, what: str, fullname: str, item: object, options: object, lines: list[str]
 ) -> None:
-    """Formulas between dollars and axes such as ``*data``, which the docstrings write as people do, for Sphinx."""
-    text = re.sub(r"(?<![\\$])\$([^$]+)\$", r":math:`\1`", "\n".join(lines))
+    """Formulas between dollars and axes such as ``*data``, which the docstrings write as people do, for Sphinx.
+
+    An equation keeps its lines, and its label becomes the number that the lesson shows.
+    """
+    text = "\n".join(lines)
+    if what == "module":
+        text = re.sub(r"(?:(?<=\n\n) {4,}\S.*(?:\n {4,}.*)*)", equations, text)
+    text = re.sub(r"(?<![\\$])\$([^$]+)\$", r":math:`\1`", text)
+    text = re.sub(r"\((eq-[a-z0-9-]+)\)", lambda found: f":eq:`{found[1]}`" if found[1] in labels() else found[0], text)
+    # What comes back has a type in the signature already: a colon in the sentence made two fields of it.
+    text = re.sub(r":returns: (.*(?:\n +\S.*)*)\n:rtype: (.*)", r":returns: \2: \1", text)
     lines[:] = re.sub(r"(``.*?``)|(?<=[ (])\*(?=\w+[,)])", lambda found: found[1] or r"\*", text).split("\n")
+
+
+def equations(block: re.Match[str]) -> str:
+    """Indented lines as they stand, and one blank where the docstring pushes a label to the right."""
+    return "\n".join(f"    | {re.sub(' {2,}', '  ', line.strip())}" for line in block[0].split("\n"))
+
+
+@cache
+def labels() -> frozenset[str]:
+    """The labels of the lessons' equations."""
+    prose = (cell.source for path in lessons() for cell in read(path).cells if cell.cell_type == "markdown")
+    return frozenset(label for text in prose for label in re.findall(r"^\$\$ \((eq-[\w-]+)\)", text, re.M))
+
+
+def in_the_words_of_the_code(
+    app: Sphinx, what: str, fullname: str, item: object, options: object, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """``Count`` in a signature, as the code has it, and not what Python makes of it."""
+    for word in ("Count", "Positive", "NonNegative", "Share") if signature else ():
+        signature = signature.replace(
+            stringify_annotation(getattr(companion.validate, word), "smart"), f"~companion.validate.{word}"
+        )
+    if signature:  # other ranges: the type alone
+        signature = re.sub(
+            r"~[\w.]+\.Annotated\[((?:[^\[\]]|\[[^\[\]]*\])*), ~[\w.]+\.Range\([^)]*\)\]", r"\1", signature
+        )
+    return signature, returns
+
+
+class Brief(AlphaStyle):
+    """The bibliography: of more than six authors the first three, and one link."""
+
+    def format_entry(self, label: str, entry: Entry, bib_data: BibliographyData | None = None) -> FormattedEntry:
+        brief = deepcopy(entry)
+        for role, people in entry.persons.items():
+            if len(people) > 6:
+                brief.persons[role] = [*people[:3], Person("others")]
+        _, *spare = [link for link in ("doi", "eprint", "url") if link in entry.fields] or [""]
+        for link in spare:
+            del brief.fields[link]
+        return super().format_entry(label, brief, bib_data)
 
 
 def release_codecs() -> None:
@@ -322,5 +424,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("api-index", ApiIndex)
     app.add_directive("api-room", ApiRoom)
     app.connect("autodoc-process-docstring", as_restructured_text)
+    app.connect("autodoc-process-signature", in_the_words_of_the_code)
+    register_plugin("pybtex.style.formatting", "brief", Brief)
     app.connect("autodoc-process-docstring", add_lessons)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,1 @@
+"""Chapter 3.9, ethics: watermarks, bias, energy, detectors of fakes."""

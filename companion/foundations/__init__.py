@@ -1,0 +1,1 @@
+"""Chapter 3.3, foundations: distributions, latent variables, losses, attention, each from its equations."""

@@ -199,7 +199,7 @@ class _Level(nn.Module):
         codes: context · V + token, sorted.
         counts: how often each stands there.
         contexts: how many different sequences of k tokens there are.
-        vocab_size: V.
+        vocab_size: the number V of tokens.
         lean: how much a shorter context weighs; as much as different tokens follow a context if not given.
         discount: what each count and each different token that follows lose and weigh instead of 0 and 1.
     """

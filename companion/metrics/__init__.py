@@ -1,0 +1,1 @@
+"""Measures that more than one room needs: distances, intervals, operations, judges."""

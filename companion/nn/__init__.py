@@ -1,0 +1,1 @@
+"""Layers: attention, norms, positions, blocks of transformers and U-Nets."""

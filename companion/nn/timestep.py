@@ -36,7 +36,7 @@ def timestep_embedding(
         width: of a row; an odd one ends in a 0.
         cosine_first: the order of the two halves.
         freq_shift: s, less than width / 2.
-        max_period: P.
+        max_period: the number P of the equation.
 
     Raises:
         ValueError: a width below 2, or a shift that leaves nothing to divide by.

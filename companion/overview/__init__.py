@@ -1,0 +1,1 @@
+"""Chapter 3.1, overview: discriminative and generative models, memorisation, sound."""

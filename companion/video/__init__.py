@@ -1,0 +1,1 @@
+"""Chapter 3.7, video: coherence of films, and a diffusion transformer that makes them."""

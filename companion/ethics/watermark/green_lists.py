@@ -57,7 +57,7 @@ class GreenLists:
     """The secret: which tokens are green after which.
 
     Attributes:
-        vocab_size: V.
+        vocab_size: the number V of tokens.
         ratio: γ, the share of green tokens that is asked for.
         key: the secret number; the default is the library's, known to everybody.
         seeding_scheme: how key and token become the seed of a list; ``"lefthash"`` for texts of the library.
