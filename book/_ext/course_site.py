@@ -16,7 +16,7 @@ PART = 3  # the text numbers its chapters 3.1 to 3.10
 YEAR = 2026
 _FIGURE = re.compile(r'<img [^>]*?src="([^"]*_images/[^"]+\.png)"[^>]*>')
 _FIRST = re.compile(
-    r'tag_first-picture.*?<figure [^>]*?id="([^"]*)"[^>]*>\s*(<img [^>]*>)\s*<figcaption>\s*<p>'
+    r'tag_first-picture.*?<figure [^>]*?id="([^"]*)"[^>]*>\s*(?:<a [^>]*>)?(<img [^>]*>)\s*(?:</a>)?\s*<figcaption>\s*<p>'
     r'<span class="caption-number">(.*?)</span><span class="caption-text">(.*?)</span><a class="headerlink"',
     re.S,
 )
