@@ -91,11 +91,18 @@ class Conditioned(nn.Module):
         model: an `EncoderDecoder`.
         source: what it is to translate, one row for each row of the target, or one for all.
         config: the sizes of the target.
+        source_mask: True at what is real of the sources and False at padding, for a model whose ``encode`` takes a mask.
     """
 
-    def __init__(self, model: nn.Module, source: Tensor, config: ConditionedConfig) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        source: Tensor,
+        config: ConditionedConfig,
+        source_mask: Bool[Tensor, "batch n"] | None = None,
+    ) -> None:
         super().__init__()
-        self.model, self.source, self.config = model, source, config
+        self.model, self.source, self.config, self.source_mask = model, source, config, source_mask
 
     def new_state(self, batch: int) -> ConditionedState:
         """The encoded sources, and nothing written yet.
@@ -105,7 +112,8 @@ class Conditioned(nn.Module):
         """
         if len(self.source) not in (1, batch):
             raise ValueError(f"batch: got {batch} rows, wanted one for each of {len(self.source)} sources")
-        memory = self.model.encode(self.source)
+        mask = () if self.source_mask is None else (self.source_mask,)
+        memory = self.model.encode(self.source, *mask)
         if len(self.source) < batch:
             memory = memory[torch.zeros(batch, dtype=torch.int64, device=self.source.device)]
         return ConditionedState(memory, self.model.new_state(batch))

@@ -64,6 +64,20 @@ def test_search_and_speculation_need_to_know_nothing_of_it() -> None:
     assert torch.equal(run.ids[0, 1:], SOURCE[1, :5]) and run.kept == run.drafted
 
 
+def test_a_mask_goes_to_the_encoder_with_its_source() -> None:
+    class Reader(Echo):
+        def encode(self, source: Tensor, mask: Tensor | None = None) -> Tensor:
+            self.mask = mask
+            return super().encode(source if mask is None else source * mask)
+
+    real = torch.arange(6) < torch.tensor([[6], [2], [4]])
+    masked = Conditioned(Reader(), SOURCE, ConditionedConfig(LETTERS, 6), source_mask=real)
+    assert torch.equal(generate(masked, START, 6)[:, 1:], SOURCE * real)
+    assert masked.model.mask is real
+    plain = Conditioned(Reader(), SOURCE, ConditionedConfig(LETTERS, 6))
+    assert torch.equal(generate(plain, START, 6)[:, 1:], SOURCE) and plain.model.mask is None
+
+
 def test_bad_input(writer) -> None:
     with rejects("batch"):
         writer.new_state(2)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from companion.text.span_corruption import Corrupted, corrupt, restore
+from companion.text.t5.span_corruption import Corrupted, corrupt, restore
 
 LAST = 999
 
