@@ -264,8 +264,7 @@ class MultiHeadAttention(nn.Module):
             angles = self.rotary.angles(self._positions(x, cache, positions), x.dtype)
             q, k = turn(q, *angles), turn(k, *angles)  # before it is cached: a key's position never changes
         if cache is not None:
-            cache.append(k, v)
-            k, v = cache.k, cache.v
+            k, v = cache.append(k, v)
         return q, k, v
 
     def attend(

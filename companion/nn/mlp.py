@@ -4,6 +4,8 @@
   MLP(x) = W₂ GELU(W₁ x + b₁) + b₂                                                            (eq-mlp)
 - Shazeer, "GLU Variants Improve Transformer", 2020, arXiv:2002.05202, equation 6 (SwiGLU):
   GatedMLP(x) = W_down (SiLU(W_gate x) ⊙ W_up x)                                              (eq-gated-mlp)
+- The same with GELU, also in its tanh approximation (GEGLU), in Gemma and T5 v1.1:
+  GeGLU(x) = W_down (GELU(W_gate x) ⊙ W_up x)                                                 (eq-geglu)
 
 A gated MLP has three matrices where the plain one has two: at 2/3 of the hidden width both have as many parameters.
 """
@@ -58,3 +60,19 @@ class GatedMLP(nn.Module):
     def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
         """Map vectors of shape (..., width) to vectors of that shape."""
         return self.down(F.silu(self.gate(x)) * self.up(x))
+
+
+class GeGLU(GatedMLP):
+    """A gated MLP whose gates are GELUs (eq-geglu), as in Gemma; no biases.
+
+    Args:
+        width: of the input and the output.
+        hidden: of the layer between.
+
+    Raises:
+        ValueError: a size below 1.
+    """
+
+    def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
+        """Map vectors of shape (..., width) to vectors of that shape."""
+        return self.down(F.gelu(self.gate(x), approximate="tanh") * self.up(x))

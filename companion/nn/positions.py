@@ -12,6 +12,10 @@ so that ⟨R_m q, R_n k⟩ depends on m - n alone. Which channels make a pair is
 of Hugging Face's Llama (i with i + d/2); the paper and Meta's original code pair neighbours (2i with 2i + 1). The two
 are the same up to a fixed permutation of the channels. Weights are trained for one of them: mixing them up is a bug.
 
+A model that was trained on short texts reads longer ones if positions are pressed together, θ_i / s in place of θ_i (Chen et
+al., "Extending Context Window of Large Language Models via Position Interpolation", 2023, arXiv:2306.15595); Gemma 3's layers
+that see the whole text have s = 8.
+
 Where things stand on several axes (a film's tokens: time, row, column), each axis turns pairs of its own (Heo et al. 2024,
 arXiv:2403.13298, "axial"): then ⟨R_m q, R_n k⟩ depends on the differences along the axes alone.
 """
@@ -24,7 +28,7 @@ import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor, nn
 
-from companion.validate import Count, Range, check_count, checked
+from companion.validate import Count, Range, check_count, check_number, checked
 
 
 @checked
@@ -86,24 +90,28 @@ class Rotary(nn.Module):
         width: of a head, even.
         base: of the frequencies.
         axes: how many of the channels each axis turns, even numbers that sum to ``width``; one axis if not given.
+        stretch: the frequencies are divided by it, so that a text of so many times the length has the same angles.
 
     Attributes:
-        frequencies: θ_i in radians a position, shape (width / 2); replace them to stretch the context.
+        frequencies: θ_i in radians a position, shape (width / 2); replace them to stretch the context otherwise.
 
     Raises:
-        ValueError: an odd width, or axes that do not share it out.
+        ValueError: an odd width, axes that do not share it out, or a stretch that is not positive.
     """
 
-    def __init__(self, width: int, *, base: float = 10_000.0, axes: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, width: int, *, base: float = 10_000.0, axes: Sequence[int] | None = None, stretch: float = 1.0
+    ) -> None:
         super().__init__()
+        check_number("stretch", stretch, low=0, open_low=True)
         shares = [_half(share) for share in ((width,) if axes is None else axes)]
         if 2 * sum(shares) != width:
             raise ValueError(f"axes: got {list(axes)}, wanted even numbers that sum to the width, {width}")
         self.width, self.axes = width, len(shares)
         # Computed in float64, kept in float32: angles grow with the position, and half precision would round them away.
-        each = torch.cat([frequencies(share, base) for share in shares]).float()
+        each = (torch.cat([frequencies(share, base) for share in shares]) / stretch).float()
         self.register_buffer("frequencies", each, persistent=False)
-        axis = torch.arange(len(shares)).repeat_interleave(torch.tensor(shares))  # which axis turns the i-th pair
+        axis = torch.arange(len(shares)).repeat_interleave(torch.tensor(shares), output_size=sum(shares))
         self.register_buffer("axis", axis, persistent=False)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Rotary":

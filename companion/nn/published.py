@@ -14,7 +14,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import load_file
@@ -56,6 +56,11 @@ class Fields:
     fixed: Mapping[str, tuple[object, ...]]
     harmless: frozenset[str]
 
+    def match(self, published: Mapping[str, object]) -> bool:
+        """Whether a configuration is of this format."""
+        name, kind = self.kind
+        return published.get(name) == kind
+
     def of(self, published: Mapping[str, object], where: str) -> dict[str, object]:
         """The fields that the class implements.
 
@@ -63,7 +68,7 @@ class Fields:
             ValueError: another kind of model, a field that is missing or unknown, or a value that would change the numbers.
         """
         name, kind = self.kind
-        if published.get(name) != kind:
+        if not self.match(published):
             raise ValueError(f"{where}: got {name} = {published.get(name)!r}, wanted {kind!r}")
         for field, allowed in self.fixed.items():
             value = published.get(field, allowed[0])
@@ -81,15 +86,52 @@ class Fields:
         return {field: published.get(field, default) for field, default in self.read.items()}
 
 
-def read_config(folder: Path | str, fields: Fields) -> dict[str, object]:
+def read_config(folder: Path | str, *kinds: Fields) -> dict[str, object]:
     """The implemented fields of a folder's ``config.json``.
+
+    Args:
+        folder: with the file.
+        kinds: the formats that the class reads; the file has to be of one of them.
 
     Raises:
         FileNotFoundError: there is none.
         ValueError: as `Fields.of`.
     """
     folder = Path(folder)
-    return fields.of(json.loads((folder / "config.json").read_text(encoding="utf-8")), str(folder))
+    published = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    for fields in kinds:
+        if fields.match(published):
+            return fields.of(published, str(folder))
+    got = ", ".join(f"{name} = {published.get(name)!r}" for name in dict.fromkeys(one.kind[0] for one in kinds))
+    raise ValueError(f"{folder}: got {got}, wanted {' or '.join(repr(one.kind[1]) for one in kinds)}")
+
+
+def rope_of(
+    given: Mapping[str, Any] | None, name: str, where: str, *, stretched: bool = False
+) -> tuple[float | None, float]:
+    """Base and stretch of rotary frequencies (`companion.nn.positions.Rotary`) from one group of published settings.
+
+    Args:
+        given: the group: a ``rope_type``, in older files ``type``, and what belongs to it.
+        name: of the field that holds the group, for errors.
+        where: the folder, for errors.
+        stretched: whether the class implements the type ``linear``, which divides all frequencies by a ``factor``.
+
+    Returns:
+        The base, None if the group does not say it; and the stretch, 1 for none.
+
+    Raises:
+        ValueError: another type, or settings that do not belong to it.
+    """
+    given = given or {}
+    kind, settings = given.get("rope_type", given.get("type", "default")), given.keys() - {"rope_type", "type"}
+    allowed = {"default": {"rope_theta"}} | ({"linear": {"rope_theta", "factor"}} if stretched else {})
+    if kind not in allowed or settings - allowed[kind] or (kind == "linear" and "factor" not in settings):
+        also = " or 'linear', which has a factor, too" if stretched else ""
+        raise ValueError(
+            f"{where}: got {name} = {dict(given)}, wanted the type 'default', which has only a rope_theta{also}"
+        )
+    return given.get("rope_theta"), float(given.get("factor", 1.0))
 
 
 def read_tensors(folder: Path | str, stem: str = "model") -> dict[str, Tensor]:

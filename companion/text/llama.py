@@ -26,7 +26,7 @@ from companion.nn.kv_cache import KVState
 from companion.nn.llama_block import llama_block
 from companion.nn.norms import RMSNorm
 from companion.nn.positions import Rotary
-from companion.nn.published import HARMLESS, WANTED, Fields, fill, read_config, read_tensors
+from companion.nn.published import HARMLESS, WANTED, Fields, fill, read_config, read_tensors, rope_of
 from companion.validate import Count, Positive, Range, checked
 
 
@@ -211,14 +211,10 @@ def config_from_published(fields: dict[str, Any], where: str) -> LlamaConfig:
     Raises:
         ValueError: rotary frequencies that are rescaled, or layers with windows of attention.
     """
-    rope: dict[str, Any] = {"rope_theta": fields["rope_theta"]}
+    base = fields["rope_theta"]
     for name in ("rope_scaling", "rope_parameters"):  # the old name and the new
-        given = fields[name] or {}
-        kind = given.get("rope_type", given.get("type", "default"))
-        further = sorted(given.keys() - {"rope_type", "type", "rope_theta"})
-        if kind != "default" or further:
-            raise ValueError(f"{where}: got {name} = {given}, wanted the type 'default', which has only a rope_theta")
-        rope |= {key: value for key, value in given.items() if key == "rope_theta" and value is not None}
+        own, _ = rope_of(fields[name], name, where)
+        base = base if own is None else own
     if set(fields.get("layer_types") or ["full_attention"]) != {"full_attention"}:
         raise ValueError(f"{where}: got layer_types = {fields['layer_types']}, wanted only 'full_attention'")
     return LlamaConfig(
@@ -229,7 +225,7 @@ def config_from_published(fields: dict[str, Any], where: str) -> LlamaConfig:
         heads=fields["num_attention_heads"],
         kv_heads=fields["num_key_value_heads"] or fields["num_attention_heads"],
         hidden=fields["intermediate_size"],
-        rope_base=rope["rope_theta"],
+        rope_base=base,
         norm_eps=fields["rms_norm_eps"],
         tied=fields["tie_word_embeddings"],
         head_width=fields["head_dim"],

@@ -18,6 +18,7 @@ from companion.language.scoring import mean_nats, token_log_probs
 from companion.nn.kv_cache import KVState
 from companion.scaling.laws.lstm import LSTM, LSTMConfig
 from companion.scaling.laws.postnorm import PostNormConfig, PostNormTransformer
+from companion.text.gemma import Gemma, GemmaConfig
 from companion.text.gpt import GPT, GPTConfig
 from companion.text.llama import Llama, LlamaConfig
 from companion.training import evaluating
@@ -25,10 +26,16 @@ from tests.conftest import rejects
 
 VOCAB, CONTEXT = 16, 9
 LLAMA = LlamaConfig(VOCAB, CONTEXT, 24, 2, heads=3, kv_heads=1, hidden=20)
+# With a window that is shorter than the context, both kinds of layers, and all that Gemma 2 or Gemma 3 has.
+GEMMA = GemmaConfig(
+    VOCAB, CONTEXT, 24, 2, heads=3, kv_heads=1, head_width=6, hidden=20, window=4, global_every=2, score_cap=5.0,
+    logit_cap=6.0, global_stretch=2.0,
+)  # fmt: skip
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "GPT": lambda: GPT(GPTConfig(VOCAB, CONTEXT, 24, 2, 3)),
     "Llama": lambda: Llama(LLAMA),
     "Qwen": lambda: Qwen(LLAMA),
+    "Gemma": lambda: Gemma(GEMMA),
     "PixelGPT": lambda: PixelGPT(PixelGPTConfig(VOCAB, CONTEXT, 24, 2, heads=3, hidden=20)),
     "PostNormTransformer": lambda: PostNormTransformer(PostNormConfig(VOCAB, CONTEXT, 24, 2, 3)),
     "LSTM": lambda: LSTM(LSTMConfig(VOCAB, CONTEXT, 24, 2)),

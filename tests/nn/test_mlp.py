@@ -3,11 +3,12 @@
 import math
 
 import torch
-from transformers import GPT2Config, LlamaConfig
+from transformers import Gemma2Config, GPT2Config, LlamaConfig
+from transformers.models.gemma2.modeling_gemma2 import Gemma2MLP
 from transformers.models.gpt2.modeling_gpt2 import GPT2MLP
 from transformers.models.llama.modeling_llama import LlamaMLP
 
-from companion.nn.mlp import MLP, GatedMLP
+from companion.nn.mlp import MLP, GatedMLP, GeGLU
 from tests.conftest import rejects
 
 X = torch.randn(2, 5, 6, generator=torch.Generator().manual_seed(0))
@@ -33,12 +34,21 @@ def test_the_gelu_is_the_tanh_approximation_of_gpt2() -> None:
     assert (mlp(x) - torch.nn.functional.gelu(x)).abs().max() > 1e-4
 
 
-def test_equals_llamas_gated_mlp() -> None:
-    ours, theirs = GatedMLP(6, 11), LlamaMLP(LlamaConfig(hidden_size=6, intermediate_size=11, num_attention_heads=2))
+def test_equals_llamas_and_gemmas_gated_mlps() -> None:
+    sizes = {"hidden_size": 6, "intermediate_size": 11, "num_attention_heads": 2}
+    for ours, theirs in (
+        (GatedMLP(6, 11), LlamaMLP(LlamaConfig(**sizes))),
+        (GeGLU(6, 11), Gemma2MLP(Gemma2Config(**sizes))),
+    ):
+        gated_alike(ours, theirs)
+
+
+def gated_alike(ours: GatedMLP, theirs: torch.nn.Module) -> None:
     with torch.no_grad():
         for mine, other in ((ours.gate, theirs.gate_proj), (ours.up, theirs.up_proj), (ours.down, theirs.down_proj)):
             other.weight.copy_(mine.weight)
-    torch.testing.assert_close(ours(X), theirs(X), rtol=0, atol=1e-6)
+    x = 3 * X  # where the two kinds of gate differ
+    torch.testing.assert_close(ours(x), theirs(x), rtol=0, atol=1e-6)
 
 
 def test_two_thirds_of_the_hidden_width_cost_a_gated_mlp_as_many_weights() -> None:
@@ -47,7 +57,7 @@ def test_two_thirds_of_the_hidden_width_cost_a_gated_mlp_as_many_weights() -> No
 
 
 def test_each_position_stands_alone() -> None:
-    for mlp in (MLP(6, 11), GatedMLP(6, 11)):
+    for mlp in (MLP(6, 11), GatedMLP(6, 11), GeGLU(6, 11)):
         changed = X.clone()
         changed[0, 2] += 1
         moved = (mlp(changed) - mlp(X)).abs().sum(-1) > 0
@@ -55,7 +65,7 @@ def test_each_position_stands_alone() -> None:
 
 
 def test_bad_input() -> None:
-    for kind in (MLP, GatedMLP):
+    for kind in (MLP, GatedMLP, GeGLU):
         with rejects("width"):
             kind(0, 4)
         with rejects("hidden"):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from companion.nn.norms import RMSNorm
+from companion.nn.norms import RMSNorm, ZeroCentredRMSNorm
 from tests.conftest import rejects
 
 X = torch.randn(2, 3, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -78,3 +78,28 @@ def test_bad_input() -> None:
         RMSNorm(3, eps=-1.0)
     with rejects("x"):
         RMSNorm(3)(torch.zeros(2, 4))
+
+
+def test_the_zero_centred_formula_as_printed() -> None:
+    norm = ZeroCentredRMSNorm(7, eps=0.1).double()
+    torch.testing.assert_close(norm(X), RMSNorm(7, eps=0.1).double()(X))  # it starts from a gain of 1
+    nn.init.normal_(norm.weight)
+    expected = X / (X.pow(2).mean(-1, keepdim=True) + 0.1).sqrt() * (1 + norm.weight)
+    torch.testing.assert_close(norm(X), expected, rtol=1e-12, atol=1e-12)
+    assert torch.autograd.gradcheck(lambda w: torch.func.functional_call(norm, {"weight": w}, X), norm.weight)
+    with rejects("width"):
+        ZeroCentredRMSNorm(0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_zero_centred_equals_gemmas_in_each_precision(dtype: torch.dtype) -> None:
+    """Near 1 bfloat16 is coarse: a gain that is rounded before it is used would show, or an output before it is scaled."""
+    from transformers.models.gemma2.modeling_gemma2 import Gemma2RMSNorm
+
+    ours, theirs = ZeroCentredRMSNorm(64, eps=1e-4), Gemma2RMSNorm(64, eps=1e-4)
+    nn.init.normal_(ours.weight, std=0.03)
+    theirs.load_state_dict(ours.state_dict())
+    ours, theirs = ours.to(dtype), theirs.to(dtype)
+    x = torch.randn(50, 64, generator=torch.Generator().manual_seed(0)).to(dtype)
+    torch.testing.assert_close(ours(x), theirs(x), rtol=0, atol=1e-6 if dtype == torch.float32 else 0)
+    assert ours.gain.dtype == torch.float32

@@ -170,3 +170,18 @@ def test_frequencies_as_printed() -> None:
         Rotary(8, axes=(4, 2))
     with rejects("positions"):
         Rotary(8, axes=(4, 4))(torch.zeros(1, 1, 3, 8), torch.arange(3)[None])
+
+
+def test_a_stretch_presses_positions_together_as_transformers_linear_type_does() -> None:
+    from transformers import LlamaConfig
+    from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+    x, far = torch.randn(2, 3, 5, 12), torch.tensor([[0, 8, 16, 80, 800]])
+    torch.testing.assert_close(Rotary(12, stretch=8.0)(x, far), Rotary(12)(x, far // 8), rtol=0, atol=1e-5)
+    rope = {"rope_type": "linear", "rope_theta": 500.0, "factor": 8.0}
+    config = LlamaConfig(hidden_size=36, num_attention_heads=3, num_key_value_heads=3, rope_parameters=rope)
+    want, _ = apply_rotary_pos_emb(x, x, *LlamaRotaryEmbedding(config)(x, far))
+    torch.testing.assert_close(Rotary(12, base=500.0, stretch=8.0)(x, far), want, rtol=0, atol=1e-5)
+    for bad in (0.0, -2.0):
+        with rejects("stretch"):
+            Rotary(8, stretch=bad)

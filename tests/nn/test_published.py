@@ -11,11 +11,23 @@ import torch
 from diffusers import UNet2DModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
 from companion.code.qwen import Qwen
-from companion.nn.published import WANTED, Fields, fill, read_config, read_tensors
+from companion.nn.published import WANTED, Fields, fill, read_config, read_tensors, rope_of
 from companion.nn.unet import UNet
+from companion.text.gemma import Gemma
 from companion.text.gpt import GPT
 from companion.text.llama import Llama
 from tests.conftest import rejects
@@ -26,6 +38,7 @@ LLAMA_SIZES = {
     "vocab_size": 23, "max_position_embeddings": 11, "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 6,
     "num_key_value_heads": 2, "intermediate_size": 20,
 }  # fmt: skip
+GEMMA_SIZES = LLAMA_SIZES | {"head_dim": 10, "query_pre_attn_scalar": 7, "sliding_window": 4}
 UNET_SIZES = {
     "in_channels": 1, "out_channels": 1, "block_out_channels": (4, 8), "norm_num_groups": 2, "layers_per_block": 1,
     "down_block_types": ("DownBlock2D", "AttnDownBlock2D"), "up_block_types": ("AttnUpBlock2D", "UpBlock2D"),
@@ -56,6 +69,20 @@ QWEN = {name: value for name, value in LLAMA.items() if name in {f.name for f in
     "use_sliding_window": True, "sliding_window": 3, "max_window_layers": 1,
     "layer_types": ["full_attention", "sliding_attention"],
 }  # fmt: skip
+GEMMA2 = {
+    name: value for name, value in LLAMA.items() if name in {field.name for field in dataclasses.fields(Gemma2Config)}
+} | {
+    "hidden_activation": "silu", "tie_word_embeddings": False, "query_pre_attn_scalar": 3, "sliding_window": 2,
+    "layer_types": ["full_attention"] * 2, "final_logit_softcapping": 2.0, "attn_logit_softcapping": 1.5,
+    "use_bidirectional_attention": True,
+}  # fmt: skip
+GEMMA3 = GEMMA2 | {
+    "rope_parameters": {
+        "sliding_attention": {"rope_type": "default", "rope_theta": 50.0},
+        "full_attention": {"rope_type": "linear", "rope_theta": 70.0, "factor": 4.0},
+    },
+    "layer_types": ["sliding_attention", "full_attention"],
+}
 UNETS = {
     "sample_size": 8, "in_channels": 2, "out_channels": 2, "center_input_sample": True, "time_embedding_type": "fourier",
     "time_embedding_dim": 12, "freq_shift": 1, "flip_sin_to_cos": False, "down_block_types": ("AttnDownBlock2D", "DownBlock2D"),
@@ -105,10 +132,15 @@ LANGUAGE = [
     (GPT, GPT2Config, GPT2LMHeadModel, GPT2_SIZES, GPT2),
     (Llama, LlamaConfig, LlamaForCausalLM, LLAMA_SIZES, LLAMA),
     (Qwen, Qwen2Config, Qwen2ForCausalLM, LLAMA_SIZES, QWEN),
+    (Gemma, Gemma2Config, Gemma2ForCausalLM, GEMMA_SIZES, GEMMA2),
+    (Gemma, Gemma3TextConfig, Gemma3ForCausalLM, GEMMA_SIZES, GEMMA3),
 ]
+GEMMAS_HAVE_NOT = {
+    "hidden_activation", "attention_bias", "tie_word_embeddings", "use_bidirectional_attention", "is_encoder_decoder"
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", LANGUAGE, ids=lambda kind: kind[0].__name__)
+@pytest.mark.parametrize("kind", LANGUAGE, ids=lambda kind: kind[2].__name__)
 def test_every_field_of_a_language_models_configuration_is_obeyed_or_refused(kind: tuple, tmp_path: Path) -> None:
     ours, config, model, sizes, values = kind
     assert values.keys() == {field.name for field in dataclasses.fields(config)}
@@ -126,6 +158,7 @@ def test_every_field_of_a_language_models_configuration_is_obeyed_or_refused(kin
         },
         Llama: {"hidden_act", "attention_bias", "mlp_bias", "is_encoder_decoder"},
         Qwen: {"hidden_act", "use_sliding_window", "layer_types", "is_encoder_decoder"},
+        Gemma: GEMMAS_HAVE_NOT | ({"attn_logit_softcapping"} if config is Gemma3TextConfig else set()),
     }[ours]  # fmt: skip
 
 
@@ -163,6 +196,7 @@ MODELS: list[tuple[type[nn.Module], Callable[[], nn.Module], str]] = [
     (GPT, lambda: GPT2LMHeadModel(GPT2Config(**GPT2_SIZES)), "model"),
     (Llama, lambda: LlamaForCausalLM(LlamaConfig(**LLAMA_SIZES)), "model"),
     (Qwen, lambda: Qwen2ForCausalLM(Qwen2Config(**LLAMA_SIZES, tie_word_embeddings=True)), "model"),
+    (Gemma, lambda: Gemma2ForCausalLM(Gemma2Config(**GEMMA_SIZES)), "model"),
     (UNet, lambda: UNet2DModel(**UNET_SIZES), "diffusion_pytorch_model"),
 ]
 EACH = pytest.mark.parametrize("kind", MODELS, ids=lambda kind: kind[0].__name__)
@@ -190,6 +224,8 @@ def test_files_in_half_precision_load_as_float32_or_as_asked(kind: tuple, stored
     theirs = saved(build().to(stored), tmp_path)
     assert {p.dtype for p in ours.from_pretrained(tmp_path, dtype=torch.bfloat16).parameters()} == {torch.bfloat16}
     assert {p.dtype for p in ours.from_pretrained(tmp_path).parameters()} == {torch.float32}
+    if ours is Gemma:  # which has rounded √d once, and keeps it so: read anew it is exact
+        theirs = type(theirs).from_pretrained(tmp_path, dtype=torch.float32).eval()
     assert obeys_or_refuses(ours, theirs.float(), tmp_path, "none", *inputs_of(ours)) == "obeyed"
     with rejects("dtype"):
         ours.from_pretrained(tmp_path, dtype=torch.int64)
@@ -249,6 +285,32 @@ def test_configurations_of_another_kind_and_unknown_or_missing_fields(tmp_path: 
         fields.of({"model_type": "tiny"}, "here")
     with pytest.raises(FileNotFoundError):
         read_config(tmp_path / "nowhere", fields)
+
+
+def test_of_several_kinds_the_file_says_which(tmp_path: Path) -> None:
+    one = Fields(("model_type", "one"), {"width": WANTED}, {}, frozenset())
+    two = Fields(("model_type", "two"), {"width": 5}, {}, frozenset())
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "two"}))
+    assert read_config(tmp_path, one, two) == {"width": 5}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "three"}))
+    with rejects("model_type = 'three', wanted 'one' or 'two'"):
+        read_config(tmp_path, one, two)
+
+
+def test_settings_of_the_rotation_are_a_base_and_a_stretch_or_refused() -> None:
+    assert rope_of(None, "rope", "here") == (None, 1.0)
+    assert rope_of({"type": "default", "rope_theta": 50.0}, "rope", "here") == (50.0, 1.0)
+    linear = {"rope_type": "linear", "factor": 4}
+    assert rope_of(linear, "rope", "here", stretched=True) == (None, 4.0)
+    for given, stretched in (
+        (linear, False),
+        ({"rope_type": "linear"}, True),
+        ({"rope_type": "default", "factor": 4.0}, True),
+        ({"rope_type": "yarn", "factor": 4.0}, True),
+        ({"rope_type": "default", "partial_rotary_factor": 0.5}, False),
+    ):
+        with rejects("got rope = "):
+            rope_of(given, "rope", "here", stretched=stretched)
 
 
 def test_an_index_is_held_to_its_shards(tmp_path: Path) -> None:
