@@ -23,7 +23,7 @@ from tests.lessons.running import MEASURED
 PATHS = notebooks.lessons()
 LARGEST = 500_000  # bytes of a notebook with its outputs
 # Those with a dozen pictures of noise and clouds of points, at twice the points that a page shows.
-LARGER = {"3_03_foundations/losses": 540_000, "3_06_image/ddpm": 510_000}
+LARGER = {"3_02_history/timeline": 515_000, "3_03_foundations/losses": 540_000, "3_06_image/ddpm": 510_000}
 COLUMNS = 76
 FOLDED = {"hide-input", "remove-input"}
 PICTURES = {"image/png", "image/gif", "image/svg+xml"}
