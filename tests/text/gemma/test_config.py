@@ -123,7 +123,7 @@ def test_older_files_of_gemma_2(tmp_path: Path) -> None:
         (GEMMA3, {"model_type": "gemma3"}),
         (GEMMA3, {"quantization_config": {"bits": 4}}),
     ],
-    ids=str,
+    ids=lambda value: str(getattr(value, "kind", value)),
 )
 def test_what_would_change_the_numbers_is_refused_by_name(fields: Fields, given: dict) -> None:
     with rejects(next(iter(given))):
