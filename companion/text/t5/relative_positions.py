@@ -12,7 +12,7 @@ n, and from D = ``max_distance`` on all fall into the last:
     b(n, B) = min(B - 1, N + ⌊(B - N) · log(n / N) / log(D / N)⌋)              otherwise      (eq-t5-bucket)
 
 A decoder looks back only: bucket(d) = b(max(-d, 0), B). An encoder looks both ways and gives each way half of the buckets:
-bucket(d) = b(|d|, ⌊B/2⌋), plus ⌊B/2⌋ where d > 0, the key standing behind the query.
+bucket(d) = b(max(d, -d), ⌊B/2⌋), plus ⌊B/2⌋ where d > 0, the key standing behind the query.
 
 One table serves all layers of a stack; the published code keeps it in the first and hands its numbers on. What (eq-t5-bucket)
 says the paper says in words; the formula is that of the published code (Mesh TensorFlow, ``transformer_layers.py``).
