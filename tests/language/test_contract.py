@@ -147,13 +147,15 @@ class TestScoring:
     def test_in_bf16_whatever_the_batch(self, model):
         """Sums and softmax in more than the model's precision: else 50 passages give another figure than one by one.
 
-        The LSTM's own products are summed in another order in a larger batch, which is the rest of the difference.
+        The LSTM's own products are summed in another order in a larger batch, which is the rest of the difference; it depends
+        on the processor.
         """
         model, ids = copy.deepcopy(model).bfloat16(), draw(451)
+        own = 5e-4 if isinstance(model, LSTM) else 1e-4
         want = sum(float(-precise(model(ids[None, i : i + 9])).log_softmax(-1)[0, range(9), ids[i + 1 : i + 10]].double().sum())
                    for i in range(0, 450, 9)) / 450  # fmt: skip
         for batch_size in (1, 7, 50):
-            assert mean_nats(model, ids, batch_size=batch_size) == pytest.approx(want, rel=1e-4)
+            assert mean_nats(model, ids, batch_size=batch_size) == pytest.approx(want, rel=own)
         assert token_log_probs(model, ids[None, :9]).dtype == torch.float32
 
     def test_scores_are_the_log_softmax_and_have_gradients(self, model):
