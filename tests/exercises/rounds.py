@@ -40,9 +40,9 @@ def tasks(path: Path) -> list[str]:
 
 
 def students(path: Path) -> dict[str, set[str]]:
-    """Who hands in, and which tasks they have right: all; in some assignments (each costs a kernel) every second one, none."""
+    """Who hands in, and which tasks they have right: all; in two assignments (each costs a kernel) every second one; none."""
     place, some = notebooks.SOURCES.index(path), {"all": set(tasks(path))}
-    if place % 3 == 0:
+    if place in (0, 3):  # between them each way to break an answer
         some["half"] = set(tasks(path)[1::2])
     return some | {"blank": set()} if place == 0 else some
 
