@@ -32,7 +32,7 @@ FLAGSHIPS_OF_A_CHAPTER = 3
 # Longer than that until they are written anew.
 EXCEPTIONS = {"3_02_history/eras": 180}
 MEMORY_MB = 1500
-TOLERANCE = 3.0
+TOLERANCE = 4.0  # one processor needed 2.1 times what another did for the same lesson, alone
 
 
 def main() -> int:
