@@ -32,7 +32,7 @@ FLAGSHIPS_OF_A_CHAPTER = 3
 # Longer than that until they are written anew.
 EXCEPTIONS = {"3_02_history/eras": 180}
 MEMORY_MB = 1500
-TOLERANCE = 4.0  # one processor needed 2.1 times what another did for the same lesson, alone
+TOLERANCE = 6.0  # one processor needs twice what another does for the same lesson, and half as much again when others run
 
 
 def main() -> int:
