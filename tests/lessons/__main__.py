@@ -32,7 +32,7 @@ FLAGSHIPS_OF_A_CHAPTER = 3
 # Longer than that until they are written anew.
 EXCEPTIONS = {"3_02_history/eras": 180}
 MEMORY_MB = 1500
-TOLERANCE = 6.0  # one processor needs twice what another does for the same lesson, and half as much again when others run
+TOLERANCE = 6.0  # a processor may need twice what another does, and half as much again beside others
 
 
 def main() -> int:
