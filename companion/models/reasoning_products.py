@@ -1,7 +1,7 @@
 """A small language model that multiplies numbers of two digits: at once, or by way of two smaller products.
 
-A GPT of 2 layers and 226,944 parameters reads 224,000 demonstrations, drawn from 7,100 questions; a quarter of them think. Nobody
-tells it when to.
+A GPT of 2 layers and 226,944 parameters reads 224,000 demonstrations, drawn from 7,100 questions; a quarter of them
+think. Nobody tells it when to.
 """
 
 from pathlib import Path
@@ -22,9 +22,7 @@ TASK = Products(thinking=0.25)
 
 def build() -> GPT:
     """The model before training: 2 layers of width 96, 4 heads."""
-    return GPT(
-        GPTConfig(TASK.vocab_size, context=TASK.context, width=WIDTH, layers=2, heads=4, init_std=WIDTH**-0.5)
-    )
+    return GPT(GPTConfig(TASK.vocab_size, context=TASK.context, width=WIDTH, layers=2, heads=4, init_std=WIDTH**-0.5))
 
 
 def load() -> GPT:
@@ -33,14 +31,12 @@ def load() -> GPT:
 
 
 def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Module:
-    how = TrainConfig(
-        steps=4 if smoke else 3_500, lr=3e-3, warmup=0.1, final_lr=0.02, weight_decay=0.1, seed=seed
-    )
+    how = TrainConfig(steps=4 if smoke else 3_500, lr=3e-3, warmup=0.1, final_lr=0.02, weight_decay=0.1, seed=seed)
     return train(model, answer_loss, TASK.demonstrations, how, checkpoint=checkpoint).model
 
 
 def _measure(model: nn.Module, smoke: bool = False) -> dict[str, float]:
-    """The share of held-out questions answered rightly: the likeliest answer; the same where it must think; how often it thinks."""
+    """Held-out questions: the share of likeliest answers that are right, the same where it must think; how often it thinks."""
     task = Products(held_out=True)
     questions = task.all_questions()[: 20 if smoke else None]
     told = nn.functional.pad(questions, (0, 1), value=THINKS)

@@ -31,7 +31,7 @@ def _votes(g: Generator) -> list[tuple[float, int]]:
 
 def _rewards(g: Generator) -> list[tuple[Float[Tensor, "questions samples"]]]:
     mixed = torch.stack([torch.randperm(6, generator=g) % 3 for _ in range(4)]).float()
-    return [(mixed,), (torch.cat([mixed * torch.tensor([[1.0], [2.0], [0.5], [3.0]]), torch.full((1, 6), 0.7)]),)]
+    return [(mixed,), (torch.cat([mixed * torch.tensor([[1.0], [2.0], [0.05], [3.0]]), torch.full((1, 6), 0.7)]),)]
 
 
 def _ratios(g: Generator) -> list[tuple[Tensor, Tensor, float]]:

@@ -1,25 +1,21 @@
-"""Learning from rewards: group-relative policy optimisation, and its older, plainer relative.
+"""Learning from rewards: group-relative policy optimisation.
 
-A model answers each question G times; r_i is the reward of an answer o_i, and ρ the ratio of its tokens' probabilities now to those
-when they were drawn:
+A model answers each question G times; r_i is the reward of an answer o_i, and ρ the ratio of its tokens'
+probabilities now to those when they were drawn:
 
     A_i = (r_i - mean r) / std r                                                              (eq-grpo-advantage)
     L = - 1/N Σ_i Σ_t min(ρ_{i,t} A_i, clip(ρ_{i,t}, 1 - ε, 1 + ε) A_i)                       (eq-grpo)
 
-Shao et al., "DeepSeekMath", 2024, arXiv:2402.03300, section 4.1; clipping: Schulman et al., arXiv:1707.06347. Departures: N is the number of tokens of the whole
-batch. The paper divides each answer's sum by the answer's own length, so that a token of a long answer counts less (Liu et al., "Understanding R1-Zero-Like
-Training", 2025, arXiv:2503.20783). And there is no term that holds the model near its start, as in Yu et al., "DAPO", 2025, arXiv:2503.14476.
-
-The plainer relative keeps the right answers and imitates them: Zelikman et al., "STaR", 2022, arXiv:2203.14465 (there with hints). If an answer that thinks is right
-for sure, and one that does not with probability 1/2, then of the right ones a share
-
-    p' = p / (p + (1 - p)/2),   so   p'/(1 - p') = 2 p/(1 - p)                               (eq-reasoning-odds)
-
-thinks: a round doubles the odds.
+Shao et al., "DeepSeekMath", 2024, arXiv:2402.03300, section 4.1; clipping: Schulman et al., arXiv:1707.06347.
+Departures: N is the number of tokens of the whole batch. The paper divides each answer's sum by the answer's own
+length, so that a token of a long answer counts less (Liu et al., "Understanding R1-Zero-Like Training", 2025,
+arXiv:2503.20783). And there is no term that holds the model near its start, as in Yu et al., "DAPO", 2025,
+arXiv:2503.14476.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float
@@ -31,7 +27,7 @@ from companion.language.scoring import token_log_probs
 from companion.text.reasoning.tasks import Answers, Task, sampled
 from companion.training.modes import evaluating
 from companion.training.optimization import TrainConfig, Updater
-from companion.validate import Count, Positive, checked
+from companion.validate import Count, Positive, Range, checked
 
 
 def advantages(rewards: Float[Tensor, "questions samples"]) -> Float[Tensor, "questions samples"]:
@@ -48,9 +44,7 @@ def clipped_objective(
 ) -> Float[Tensor, "rows tokens"]:
     """What each token contributes to the objective that is made large (eq-grpo)."""
     ratio = (log_p - drawn_log_p).exp()
-    return torch.minimum(
-        ratio * advantage[:, None], ratio.clamp(1 - clip, 1 + clip) * advantage[:, None]
-    )
+    return torch.minimum(ratio * advantage[:, None], ratio.clamp(1 - clip, 1 + clip) * advantage[:, None])
 
 
 @checked
@@ -61,7 +55,7 @@ class GRPOConfig:
     Attributes:
         updates: how often answers are drawn.
         questions: how many, each time.
-        samples: G, answers to each question.
+        samples: G, answers to each question; a single one has no other to be compared with.
         lr: of AdamW, after a short warm-up.
         passes: updates of the weights for the answers of one draw; from the second on, ρ is not 1.
         clip: ε, how far ρ may pull.
@@ -70,10 +64,10 @@ class GRPOConfig:
 
     updates: Count
     questions: Count = 16
-    samples: Count = 8
+    samples: Annotated[int, Range(2)] = 8
     lr: Positive = 1e-3
     passes: Count = 1
-    clip: Positive = 0.2
+    clip: Annotated[float, Range(0, 0.99, open_low=True)] = 0.2
     own_length: bool = False
 
 
@@ -114,6 +108,9 @@ def grpo(
         config: how to learn.
         generator: draws questions and answers.
         reward: of each answer; 1 for a right one and 0 for others unless given.
+
+    Raises:
+        ValueError: a reward that is not one finite floating-point number for each answer.
     """
     steps = config.updates * config.passes
     updater = Updater(model, TrainConfig(steps=steps, lr=config.lr, warmup=0.1, final_lr=1.0, weight_decay=0.0))
@@ -122,7 +119,7 @@ def grpo(
         asked = task.questions(config.questions, generator).to(device_of(model))
         ids = sampled(model, task, asked, generator, config.samples)
         answers = task.judge(ids)
-        rewards = reward(answers, generator)
+        rewards = _proper(reward(answers, generator), len(ids))
         advantage = advantages(rewards.view(-1, config.samples)).flatten()
         weights = _weights(answers.mask[:, 1:], config.own_length)
         with evaluating(model):
@@ -131,12 +128,20 @@ def grpo(
             gains = clipped_objective(token_log_probs(model, ids), drawn_log_p, advantage, config.clip)
             (-(gains * weights).sum()).backward()
             updater.step()
-        found.append(Update(*(float(x.float().mean()) for x in (rewards, answers.right, answers.length, answers.thinks))))
+        found.append(
+            Update(*(float(x.float().mean()) for x in (rewards, answers.right, answers.length, answers.thinks)))
+        )
     return found
+
+
+def _proper(rewards: Tensor, rows: int) -> Float[Tensor, "rows"]:
+    if rewards.shape != (rows,) or not rewards.is_floating_point() or not rewards.isfinite().all():
+        got = f"{rewards.dtype} of shape {tuple(rewards.shape)}" + (", not all finite" if rewards.isnan().any() else "")
+        raise ValueError(f"reward: got {got}, wanted a finite floating-point number for each of {rows} answers")
+    return rewards
 
 
 def _weights(mask: Bool[Tensor, "rows tokens"], own_length: bool) -> Float[Tensor, "rows tokens"]:
     """What each token's gain counts; they sum to 1."""
     mask = mask.float()
     return mask / mask.sum(1, keepdim=True) / len(mask) if own_length else mask / mask.sum()
-

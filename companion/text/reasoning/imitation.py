@@ -1,13 +1,13 @@
 """Learning from one's own right answers: keep them, and imitate them.
 
-A model answers; what is right is kept, whatever it looks like, and the model learns to write it. If an answer that thinks is always
-right, and one that does not is right half the time, then of the kept ones a share
+A model answers; what is right is kept, whatever it looks like, and the model learns to write it. If an answer that
+thinks is always right, and one that does not is right half the time, then of the kept ones a share
 
     p' = p / (p + (1 - p)/2),   so   p'/(1 - p') = 2 p/(1 - p)                                  (eq-reasoning-odds)
 
-thinks: each round doubles the odds of thinking. Zelikman et al., "STaR: Bootstrapping Reasoning With Reasoning", 2022, arXiv:2203.14465.
-Departures: STaR shows the model the answer where it fails, and begins each round again with the first model; here nothing is shown, and a
-round goes on with the last one's model.
+thinks: each round doubles the odds of thinking. Zelikman et al., "STaR: Bootstrapping Reasoning With Reasoning",
+2022, arXiv:2203.14465. Departures: STaR shows the model the answer where it fails, and begins each round again with
+the first model; here nothing is shown, and a round goes on with the last one's model.
 """
 
 from dataclasses import dataclass

@@ -1,17 +1,20 @@
 """The parity of some bits, asked of a model that has seen few others think.
 
-A question is d bits and a sign that asks; the answer is 1 if the number of ones is odd. A demonstration answers in one of two ways:
+A question is d bits and a sign that asks; the answer is 1 if the number of ones is odd. A demonstration answers in
+one of two ways:
 
-    1011=1.       at once                                                     with probability 1 - p
-    1011=1101.    the parity of the first bit, of the first two, … of all     with probability p    (eq-reasoning-demonstrations)
+    1011=1.      at once                                                   with probability 1 - p
+    1011=1101.   the parity of the first bit, of the first two, … of all   with probability p   (eq-reasoning-demonstrations)
 
-Both begin with a digit, so a model finds out only at the second token of an answer which of the two it is writing. Long answers begin
-with the first bit; of the short ones, which a model cannot tell from coins, one in two does. After the first bit an answer goes on with
+Both begin with a digit, so a model finds out only at the second token of an answer which of the two it is writing.
+Long answers begin with the first bit; of the short ones, which a model cannot tell from coins, one in two does.
+After the first bit an answer goes on with
 
     q = p / (p + (1 - p)/2) = 2p / (1 + p),                                                     (eq-reasoning-goes-on)
 
-more than one half if p > 1/3: then the likeliest answer is a long one. Tsilivis et al., 2025, arXiv:2510.11495, whose task this is; they
-count from p < 1/3 on as too few. Departure: they have 50 bits, and all tokens of a text are learned, not only the answer's.
+more than one half if p > 1/3: then the likeliest answer is a long one. Tsilivis et al., 2025, arXiv:2510.11495,
+whose task this is; they count from p < 1/3 on as too few. Departure: they have 50 bits, and all tokens of a text
+are learned, not only the answer's.
 """
 
 from dataclasses import dataclass

@@ -86,7 +86,7 @@ def at_once(questions: Int[Tensor, "n 6"]) -> Int[Tensor, "n 12"]:
 
 
 def thought(questions: Int[Tensor, "n 6"]) -> Int[Tensor, "n 12"]:
-    """The sign of thought, the first number times the second's units and times its tens, each backwards, the product, the end."""
+    """The sign of thought, the first number times the second's units and times its tens (backwards), the product, the end."""
     first, second = factors(questions)
     parts = [_digits(first * digit, 3).flip(1) for digit in (second % 10, second // 10)]
     sign = questions.new_full((len(questions), 1), THINKS)

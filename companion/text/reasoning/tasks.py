@@ -1,9 +1,10 @@
 """What a model reasons about here: a question that a program can check, and demonstrations some of which think.
 
-A task draws questions, answers them as its demonstrators do, and judges what a model wrote. The last word before the end sign is the
-answer; what stands before it is thought, and nobody looks at it. So an answer is right or not by a key, without a teacher: the
-setting of Tsilivis, Malach, Ullrich & Kempe, "How Reinforcement Learning After Next-Token Prediction Facilitates Learning", 2025,
-arXiv:2510.11495, and of the rewards of DeepSeek-R1, 2025, arXiv:2501.12948, section 2.2.
+A task draws questions, answers them as its demonstrators do, and judges what a model wrote. The last word before
+the end sign is the answer; what stands before it is thought, and nobody looks at it. So an answer is right or not
+by a key, without a teacher: the setting of Tsilivis, Malach, Ullrich & Kempe, "How Reinforcement Learning After
+Next-Token Prediction Facilitates Learning", 2025, arXiv:2510.11495, and of the rewards of DeepSeek-R1, 2025,
+arXiv:2501.12948, section 2.2.
 """
 
 from collections.abc import Sequence

@@ -1,10 +1,12 @@
 """A verifier: a language model that reads a question with an answer and says whether it believes it.
 
-    belief = σ(ℓ_1 - ℓ_0) at the answer's end sign,   L = -log belief if it is right, else -log(1 - belief)    (eq-reasoning-verifier)
+    belief = σ(ℓ_1 - ℓ_0) at the answer's end sign,
+    L = -log belief if it is right, else -log(1 - belief)                                  (eq-reasoning-verifier)
 
-with ℓ_1 and ℓ_0 its logits of the digits 1 and 0. It learns from the answers of another model and whether they were right, and never sees
-how a right one is found. Of several answers the one that it believes most is chosen. Cobbe et al., "Training Verifiers to Solve Math
-Word Problems", 2021, arXiv:2110.14168. Departure: theirs judges after each token.
+with ℓ_1 and ℓ_0 its logits of the digits 1 and 0. It learns from the answers of another model and whether they were
+right, and never sees how a right one is found. Of several answers the one that it believes most is chosen. Cobbe et
+al., "Training Verifiers to Solve Math Word Problems", 2021, arXiv:2110.14168. Departure: theirs judges after each
+token.
 """
 
 import torch

@@ -6,8 +6,8 @@ With a the chance that an answer is right, and c that it is one which can be che
     any of n is right (coverage):              1 - (1 - a)ⁿ                                     (eq-reasoning-coverage)
     one that can be checked, else a coin:      1 - (1 - c)ⁿ / 2                                 (eq-reasoning-checked)
 
-Majority: Wang et al., "Self-Consistency Improves Chain of Thought Reasoning in Language Models", 2022, arXiv:2203.11171. Coverage: Brown et al., "Large Language
-Monkeys", 2024, arXiv:2407.21787.
+Majority: Wang et al., "Self-Consistency Improves Chain of Thought Reasoning in Language Models", 2022,
+arXiv:2203.11171. Coverage: Brown et al., "Large Language Monkeys", 2024, arXiv:2407.21787.
 """
 
 import math

@@ -2,7 +2,7 @@
 
 import torch
 
-from companion.text.reasoning.budget import AtLeast
+from companion.text.reasoning.budget import MinLength
 from companion.text.reasoning.parity import Parity
 from companion.text.reasoning.tasks import sampled
 from tests.conftest import gen, rejects
@@ -10,7 +10,7 @@ from tests.text.reasoning.model import small
 
 
 def test_only_the_end_is_forbidden_and_only_before_the_budget_is_spent() -> None:
-    rule, logits = AtLeast(3, asked=5, end=2), torch.tensor([[1.0, 2.0, 9.0, 0.0]])
+    rule, logits = MinLength(3, asked=5, end=2), torch.tensor([[1.0, 2.0, 9.0, 0.0]])
     for n in (5, 6, 7):
         assert rule(torch.zeros(1, n).long(), logits).tolist() == [[1.0, 2.0, -torch.inf, 0.0]]
     assert torch.equal(rule(torch.zeros(1, 8).long(), logits), logits)
@@ -21,11 +21,11 @@ def test_answers_are_as_long_as_asked() -> None:
     task = Parity(4)
     model, questions = small(task), task.questions(30, gen(1))
     for least in (0, 2, 4):
-        ids = sampled(model, task, questions, gen(2), processors=[AtLeast(least, task.asked, task.end)])
+        ids = sampled(model, task, questions, gen(2), processors=[MinLength(least, task.asked, task.end)])
         assert int(task.judge(ids).length.min()) >= least
     assert int(task.judge(sampled(model, task, questions, gen(2))).length.min()) < 2
 
 
 def test_rejects() -> None:
     with rejects("tokens"):
-        AtLeast(-1, 5, 2)
+        MinLength(-1, 5, 2)

@@ -18,6 +18,10 @@ from tests.text.reasoning.model import small
 TASK = Parity(4, thinking=0.3)
 
 
+def flat(model: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in model.parameters()]).clone()
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.lists(st.floats(-5, 5, width=16), min_size=6, max_size=6), min_size=1, max_size=4))
 def test_advantages_of_a_question_have_mean_0_and_spread_1_or_are_all_0(rewards: list[list[float]]) -> None:
@@ -91,6 +95,35 @@ def test_one_update_is_adamw_on_the_printed_objective(own_length: bool) -> None:
         torch.testing.assert_close(moved, wanted, atol=2e-5, rtol=0.02)
 
 
+def test_the_second_pass_compares_with_the_probabilities_at_the_draw_and_is_clipped() -> None:
+    """Two passes over one draw, by hand: ρ is 1 in the first; in the second what has gone too far has no gradient any more."""
+    model, config = small(TASK), GRPOConfig(1, questions=5, samples=6, lr=0.03, passes=2, clip=0.05)
+    by_hand, start = copy.deepcopy(model), flat(model)
+    grpo(model, TASK, config, gen(4))
+    g = gen(4)
+    ids = sampled(by_hand, TASK, TASK.questions(5, g), g, samples=6)
+    answers = TASK.judge(ids)
+    advantage = advantages(answers.right.float().view(5, 6)).flatten()[:, None]
+    mask = answers.mask[:, 1:]
+    drawn = token_log_probs(by_hand, ids).detach()
+    optimizer = torch.optim.AdamW(by_hand.parameters(), betas=(0.9, 0.99), weight_decay=0.0)
+    stopped = []
+    for lr in (0.03, 0.03):  # a tenth of two steps of warm-up is none, and the rate does not fall
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        ratio = (token_log_probs(by_hand, ids) - drawn).exp()
+        gone = ((ratio > 1.05) & (advantage > 0)) | ((ratio < 0.95) & (advantage < 0))
+        stopped.append(int((gone & mask).sum()))
+        kept = torch.where(gone, ratio.detach().clamp(0.95, 1.05), ratio) * advantage
+        optimizer.zero_grad()
+        (-(kept * mask).sum() / mask.sum()).backward()
+        torch.nn.utils.clip_grad_norm_(by_hand.parameters(), 1.0)
+        optimizer.step()
+    assert stopped[0] == 0 < stopped[1]
+    # As a whole: where a gradient is nothing but rounding, as that of the keys' bias, AdamW makes steps of it.
+    assert float((flat(model) - flat(by_hand)).norm() / (flat(by_hand) - start).norm()) < 0.05
+
+
 def test_a_right_answer_is_worth_1_and_another_0() -> None:
     answers = TASK.judge(TASK.demonstrations(5, gen())[0])
     assert right(answers, gen()).tolist() == [1.0] * 5
@@ -124,5 +157,14 @@ def test_rejects() -> None:
         GRPOConfig(0)
     with rejects("clip"):
         GRPOConfig(1, clip=0.0)
-    with rejects("samples"):
-        GRPOConfig(1, samples=0)
+    for samples in (0, 1):
+        with rejects("samples"):
+            GRPOConfig(1, samples=samples)
+    with rejects("clip"):
+        GRPOConfig(1, clip=1.5)
+
+
+@pytest.mark.parametrize("wrong", [torch.ones(3), torch.ones(128, dtype=torch.int64), torch.full((128,), torch.nan)])
+def test_rejects_rewards_that_are_none(wrong: torch.Tensor) -> None:
+    with rejects("reward: got .* wanted a finite floating-point number for each of 128 answers"):
+        grpo(small(TASK), TASK, GRPOConfig(1), gen(), lambda answers, generator: wrong)

@@ -16,8 +16,8 @@ TASK = Parity(4)
 class Thinker(nn.Module):
     """Two ways to answer and nothing else: the running parities, or the first bit alone.
 
-    It has one weight, the logarithm of the odds of thinking. The first token of an answer is always the first bit; the second says
-    which way was chosen. At once it is right for the questions whose parity is their first bit: every second one.
+    It has one weight, the logarithm of the odds of thinking. The first token of an answer is always the first bit; the
+    second says which way was chosen. At once it is right for the questions whose parity is their first bit: every second.
     """
 
     def __init__(self, log_odds: float) -> None:
@@ -28,7 +28,9 @@ class Thinker(nn.Module):
     def new_state(self, batch: int) -> TokenState:
         return TokenState(torch.zeros(batch, 0, dtype=torch.int64))
 
-    def forward(self, ids: Tensor, past_key_values: TokenState | None = None, attention_mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self, ids: Tensor, past_key_values: TokenState | None = None, attention_mask: Tensor | None = None
+    ) -> Tensor:
         if past_key_values is not None:
             past_key_values.ids = torch.cat([past_key_values.ids, ids], dim=1)
             return self(past_key_values.ids)[:, -ids.shape[1] :]

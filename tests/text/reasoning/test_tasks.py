@@ -45,9 +45,7 @@ def test_sampled_keeps_questions_side_by_side_and_fills_up_with_the_end() -> Non
             assert (task.end in answer) == done
             assert size == (answer.index(task.end) if done else len(answer))
             assert set(answer[size:]) <= {task.end}
-            assert marked.nonzero()[:, 0].tolist() == list(
-                range(task.asked, task.asked + size + done)
-            )
+            assert marked.nonzero()[:, 0].tolist() == list(range(task.asked, task.asked + size + done))
 
 
 def test_without_a_generator_the_likeliest_answer_each_time() -> None:

@@ -30,6 +30,12 @@ def test_majority_by_all_outcomes(right: float, n: int) -> None:
     assert majority_chance(right, n) == pytest.approx(total, abs=1e-12)
 
 
+def test_of_one_answer_all_three_are_the_chance_of_that_one() -> None:
+    assert majority_chance(0.6, 1) == coverage(0.6, 1) == pytest.approx(0.6)
+    assert checked_chance(0.2, 1) == pytest.approx(0.2 + 0.8 / 2)
+    assert checked_chance(0.2, 2) == pytest.approx(1 - 0.8**2 / 2)
+
+
 def test_the_three_curves_are_what_drawing_gives() -> None:
     """Answers of which one in five is checked, hence right, and the others are coins."""
     n, trials, share = 7, 20_000, 0.2
@@ -40,7 +46,9 @@ def test_the_three_curves_are_what_drawing_gives() -> None:
     voted = majority(right.long()) == 1
     assert float(voted.float().mean()) == pytest.approx(majority_chance(a, n), abs=0.012)
     assert float(right.any(1).float().mean()) == pytest.approx(coverage(a, n), abs=0.012)
-    chosen = right.gather(1, checkable.long().argmax(1, keepdim=True))  # a checkable one if there is one, else the first
+    chosen = right.gather(
+        1, checkable.long().argmax(1, keepdim=True)
+    )  # a checkable one if there is one, else the first
     assert float(chosen.float().mean()) == pytest.approx(checked_chance(share, n), abs=0.012)
 
 
