@@ -49,7 +49,9 @@ def only_top(teacher: Float[Tensor, "*batch vocab"], k: Count) -> Float[Tensor, 
 
 
 @checked
-def drawn(teacher: Float[Tensor, "*batch vocab"], k: Count, generator: torch.Generator) -> Float[Tensor, "*batch vocab"]:
+def drawn(
+    teacher: Float[Tensor, "*batch vocab"], k: Count, generator: torch.Generator
+) -> Float[Tensor, "*batch vocab"]:
     """The share of each token among k draws by the teacher's probabilities (eq-gemma-drawn)."""
     p = teacher.softmax(-1).flatten(0, -2).cpu()
     ids = torch.multinomial(p, k, replacement=True, generator=generator).to(teacher.device)
