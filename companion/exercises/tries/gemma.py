@@ -34,7 +34,7 @@ def _places(g: Generator) -> list[tuple[Tensor, Tensor, int]]:
 
 def _sizes(g: Generator) -> list[tuple[int, int, int, int]]:
     more = int(torch.randint(5, (), generator=g))
-    return [(26, 6, 512, 8_000 + more), (26, 2, 40, 100 + more), (7, 3, 50, 20 + more)]
+    return [(26, 6, 512, 8_000 + more), (26, 2, 40, 100 + more), (7, 3, 50, 20 + more), (23, 6, 30, 90 + more)]
 
 
 def _numbers(g: Generator) -> list[tuple[Tensor, float]]:
@@ -64,6 +64,9 @@ TRIES = (
             ),
             "every layer is counted as a local one": lambda layers, e, w, n: layers * min(n, w),
             "every layer is counted as a global one": lambda layers, e, w, n: layers * n,
+            "rounded: only a whole group has a global layer": lambda layers, e, w, n: (
+                round(layers / e) * n + (layers - round(layers / e)) * min(n, w)
+            ),
             "local and global are swapped": lambda layers, e, w, n: (layers - layers // e) * n + layers // e * min(n, w),
         },
     ),

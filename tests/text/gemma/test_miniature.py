@@ -1,5 +1,7 @@
 """The miniature: each change exchanges what it names and nothing else, at equal size, and starts as the rest does."""
 
+from dataclasses import asdict
+
 import pytest
 import torch
 
@@ -42,6 +44,21 @@ def test_each_change_exchanges_what_it_names() -> None:
     assert other.keys() == CHANGES.keys()
     for change, differs in other.items():
         assert kinds(miniature(50, change)) == whole | differs, change
+
+
+def test_no_change_touches_another_field_of_the_configuration() -> None:
+    """That of the whole, too: few tokens, so both bases are 300, and pairs of heads share keys and values."""
+    whole = asdict(miniature(50).config)
+    assert (whole["local_base"], whole["global_base"], whole["heads"], whole["kv_heads"]) == (300.0, 300.0, 4, 2)
+    other = {
+        "no QK norm": {"qk_norm": False},
+        "caps, no QK norm": {"qk_norm": False, "score_cap": 50.0, "logit_cap": 30.0},
+        "two norms": {},
+        "plain MLP": {},
+        "global layers": {"global_every": 1},
+    }
+    for change, differs in other.items():
+        assert asdict(miniature(50, change).config) == whole | differs, change
 
 
 def test_every_variant_has_as_many_weights_sees_no_future_and_starts_alike() -> None:

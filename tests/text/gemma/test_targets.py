@@ -33,7 +33,13 @@ def test_shuffling_keeps_the_token_that_came_and_all_numbers_and_nothing_else() 
     others = (z.sum(-1, keepdim=True) - z.gather(-1, own)) / (VOCAB - 1)  # every other token gets every other number
     mean = deals.mean(0).scatter(-1, own, others)
     torch.testing.assert_close(mean, others.expand_as(mean), rtol=0, atol=0.5)
-    assert (deals[0, 0].argsort(-1) != deals[0, 1].argsort(-1)).any(), "one deal for all places"
+
+
+def test_each_place_is_dealt_its_own_numbers() -> None:
+    """With the same logits and the same token at two places the deals differ, if there are two."""
+    z, token = logits(1, 1).expand(1, 2, VOCAB), torch.tensor([[3, 3]])
+    deals = torch.stack([shuffled(z, token, gen(seed)) for seed in range(10)])
+    assert (deals[:, 0, 0] != deals[:, 0, 1]).any(-1).sum() > 7  # of six numbers: all alike once in 720
 
 
 def test_only_the_likeliest_are_left_and_they_share_what_there_is() -> None:
@@ -53,6 +59,7 @@ def test_draws_have_the_teachers_mean_and_come_in_shares_of_k() -> None:
     many = drawn(z, 40_000, gen(2)).exp()
     torch.testing.assert_close(many, z.softmax(-1), rtol=0, atol=0.015)
     assert torch.equal(drawn(z, 4, gen(1)), drawn(z, 4, gen(1)))
+    assert drawn(z[0, 0], 4, gen(1)).shape == (VOCAB,)
 
 
 def test_bad_input() -> None:
@@ -62,3 +69,10 @@ def test_bad_input() -> None:
         shuffled(logits(2, 3), TOKEN[:1], gen())
     with rejects("k"):
         drawn(logits(2, 3), 0, gen())
+    with rejects("k: got 8"):
+        only_top(logits(2, 3), VOCAB + 1)
+    for strange in (-1, VOCAB):
+        with rejects("token"):
+            smoothed(torch.tensor([0, strange]), VOCAB, 0.1)
+        with rejects("token"):
+            shuffled(logits(2, 3), torch.full((2, 3), strange), gen())
