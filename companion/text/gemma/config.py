@@ -72,6 +72,15 @@ class GemmaConfig:
         return (layer + 1) % self.global_every != 0
 
 
+_ALIKE = {"layers": 26, "head_width": 256, "query_scalar": 256.0}
+GEMMA2_2B = GemmaConfig(
+    256_000, 8192, 2304, heads=8, kv_heads=4, hidden=9216, window=4096, global_every=2, qk_norm=False, score_cap=50.0,
+    logit_cap=30.0, global_base=10_000.0, **_ALIKE,
+)  # fmt: skip
+"""The sizes of Gemma 2 2B."""
+GEMMA3_1B = GemmaConfig(262_144, 32_768, 1152, heads=4, kv_heads=1, hidden=6912, window=512, **_ALIKE)
+"""The sizes of Gemma 3 1B."""
+
 _READ = {
     "model_type": WANTED,
     "vocab_size": WANTED,

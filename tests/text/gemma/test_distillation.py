@@ -102,7 +102,7 @@ def test_the_objective_reads_the_places_of_next_token_prediction_I33() -> None:
 
 def test_the_teacher_gets_no_gradient_and_keeps_its_mode_while_the_student_learns_I10() -> None:
     teacher, student = gemma(1, width=24).train(), gemma(2).train()
-    teacher.blocks[0].dropout = 0.5  # active in training mode alone
+    teacher.blocks[1].dropout = 0.5  # active in training mode alone
     teacher.blocks[0].eval()
     loss = DistillationLoss(teacher)
     first = loss(student, (IDS,))

@@ -45,7 +45,10 @@ VARIANTS = [
     (2, {"attn_logit_softcapping": 1.5, "final_logit_softcapping": 2.0}),  # caps that really change the numbers
     (2, {"attn_logit_softcapping": None, "final_logit_softcapping": None, "num_key_value_heads": 6}),
     (3, {}),
-    (3, {"final_logit_softcapping": 2.0, "num_key_value_heads": 1}),
+    (
+        3,
+        {"final_logit_softcapping": 2.0, "num_key_value_heads": 1, "sliding_window_pattern": 2, "num_hidden_layers": 3},
+    ),
     (3, {"sliding_window": 1, "sliding_window_pattern": 2, "num_hidden_layers": 4}),
 ]
 EACH = pytest.mark.parametrize("version", [2, 3])
@@ -67,7 +70,7 @@ def test_reads_the_published_format_and_gives_the_same_logits(tmp_path: Path, ve
         close(ours(IDS, attention_mask=real)[real], padded[real])
         assert (padded[0, -1] - want[0, -1]).abs().max() > 1e-3
         plain, masked = ours.new_state(2), ours.new_state(2)
-        ends = (5, 6, 7, 10, 11, 12, 13)
+        ends = (5, 6, 10, 11, 13)
         parts = [(slice(a, b), b) for a, b in zip((0, *ends), ends, strict=False)]
         close(torch.cat([ours(IDS[:, part], plain) for part, _ in parts], 1), want)
         close(torch.cat([ours(IDS[:, part], masked, real[:, :b]) for part, b in parts], 1)[real], padded[real])
@@ -101,9 +104,9 @@ def test_greedy_text_past_the_window_is_the_librarys(tmp_path: Path, version: in
     real = torch.ones(2, 7, dtype=torch.long)
     real[1, :3] = 0
     want = theirs.generate(
-        IDS[:, :7], attention_mask=real, max_new_tokens=12, do_sample=False, eos_token_id=None, pad_token_id=0
+        IDS[:, :7], attention_mask=real, max_new_tokens=6, do_sample=False, eos_token_id=None, pad_token_id=0
     )
-    got = generate(Gemma.from_pretrained(tmp_path), IDS[:, :7], 12, attention_mask=real.bool())
+    got = generate(Gemma.from_pretrained(tmp_path), IDS[:, :7], 6, attention_mask=real.bool())
     assert torch.equal(got, want)
 
 
@@ -151,12 +154,12 @@ def test_local_layers_keep_the_window_alone() -> None:
     assert held == [(2, 2, WINDOW - 1 + SPARE, 10), (2, 2, 37, 10), (2, 2, WINDOW - 1 + SPARE, 10)]
 
 
-@pytest.mark.parametrize("lookahead", [1, 4, SPARE])
+@pytest.mark.parametrize("lookahead", [1, SPARE])
 def test_drafted_tokens_are_taken_back_past_the_window(lookahead: int) -> None:
     target, draft = started(), started(layers=1)
     prompt = IDS[:1, :6]
-    result = speculate(target, draft, prompt, 18, lookahead=lookahead)
-    assert torch.equal(result.ids, generate(target, prompt, 18)) and result.kept < result.drafted
+    result = speculate(target, draft, prompt, 14, lookahead=lookahead)
+    assert torch.equal(result.ids, generate(target, prompt, 14)) and result.kept < result.drafted
 
 
 def test_matrices_start_with_the_spread_that_the_configuration_names_and_gains_at_one() -> None:
@@ -177,7 +180,7 @@ def test_it_learns_what_stands_two_places_back() -> None:
         ids[i] = ids[i - 2] if repeat[i] else ids[i]
     torch.manual_seed(0)
     model = Gemma(GemmaConfig(5, 12, 16, 2, 2, 1, head_width=8, hidden=24, window=3, global_every=2, init_std=0.25))
-    config = TrainConfig(steps=80, batch_size=8, lr=0.01, warmup=0.1)
+    config = TrainConfig(steps=50, batch_size=8, lr=0.02, warmup=0.1)
     train(model, next_token_loss, passages(ids[:3000], 13), config)
     held_out = float(next_token_loss(model.eval(), (ids[3000:3960].view(-1, 12),)).detach())
     best = -(0.92 * math.log(0.92) + 0.08 * math.log(0.02))
