@@ -10,7 +10,9 @@ Left to itself a router sends more and more to the experts that are good already
 
   f sums to k and P to 1. At an even load L = k; with all tokens at the same k experts and sure of them, L = E. Of all loads
   with f = k P the even one is the least (Cauchy and Schwarz). But k is no bound: where f and P differ, L can be less
-  (`tests/text/grok/test_balance.py` has a case). f has no gradient; P has, and pushes p down where the load is high.
+  (`tests/text/grok/test_balance.py` has a case). f has no gradient; P has, and pushes p down where the load is high. Mixtral's
+  code takes f and P over all layers at once, so that two uneven layers can be even together; `BalancedLoss` takes the mean of
+  each layer's own loss, as the Switch Transformer does.
 
 - *Nudging*, Wang et al., "Auxiliary-Loss-Free Load Balancing Strategy for Mixture-of-Experts", 2024, arXiv:2408.15664,
   used in DeepSeek-V3: after each step
@@ -70,7 +72,7 @@ class BalancedLoss:
     """The next-token loss with a way to balance the load, as `companion.training.train` calls it.
 
     Args:
-        auxiliary: how much of the auxiliary loss is added.
+        auxiliary: how much of the layers' mean auxiliary loss is added.
         rate: by how much the routers' biases are nudged at each step; they need ``nudged=True``.
     """
 
@@ -84,7 +86,7 @@ class BalancedLoss:
         with routings(model) as seen:
             loss = next_token_loss(model, batch)
         if self.auxiliary:
-            loss = loss + self.auxiliary * load_balancing_loss(seen)
+            loss = loss + self.auxiliary * sum(load_balancing_loss([one]) for one in seen) / len(seen)
         if self.rate:
             routers = [module for module in model.modules() if isinstance(module, Router)]
             for router, one in zip(routers, seen, strict=True):

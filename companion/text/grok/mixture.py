@@ -10,13 +10,11 @@ from functools import lru_cache
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+from jaxtyping import Int
+from torch import Tensor
 
 from companion.data import dates, shakespeare, standard_library
 from companion.language.ngrams import encode
-from companion.nn.moe import routings
-from companion.training import evaluating
 from companion.validate import Count, checked
 
 SOURCES = ("Shakespeare", "Python", "dates")
@@ -75,24 +73,3 @@ def mixture(split: Literal["train", "valid", "test"], pieces: Count) -> Mixture:
     source = torch.arange(len(SOURCES))[:, None].expand_as(each)
     ids, source = (part.reshape(len(SOURCES), pieces, PIECE).transpose(0, 1).flatten() for part in (each, source))
     return Mixture(ids, source)
-
-
-@torch.no_grad()
-def shares(model: nn.Module, text: Mixture) -> Float[Tensor, "layers sources experts"]:
-    """Which share of each source's tokens goes to each expert of each layer; a row sums to 1.
-
-    Args:
-        model: a `companion.text.grok.Grok` with experts.
-        text: read in passages of the model's context.
-    """
-    ids, source = text.passages(model.config.context)
-    ids, source = ids.to(next(model.parameters()).device), source.repeat_interleave(ids.shape[1])
-    with evaluating(model), routings(model) as seen:
-        model(ids)
-    counts = []
-    for one in seen:
-        table = torch.zeros(len(SOURCES), one.p.shape[-1])
-        pairs = source[:, None].expand_as(one.chosen)
-        table.index_put_((pairs, one.chosen.cpu()), torch.ones(()), accumulate=True)
-        counts.append(table)
-    return torch.stack([table / table.sum(-1, keepdim=True) for table in counts])

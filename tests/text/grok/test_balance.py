@@ -62,6 +62,14 @@ def test_but_k_is_no_bound() -> None:
     assert float(load_balancing_loss([Routing(p, chosen, gates)])) == pytest.approx(0.9224, abs=1e-4)
 
 
+def test_two_layers_can_be_even_together_and_each_uneven() -> None:
+    """The first sends all to experts 0 and 1, the second to 2 and 3: over both layers at once that looks even."""
+    p = torch.tensor([[0.5, 0.5, 0.0, 0.0]]).expand(6, 4)
+    layers = [Routing(q, q.topk(2).indices, torch.ones(6, 2)) for q in (p, p.flip(1))]
+    assert float(load_balancing_loss(layers)) == pytest.approx(2)
+    assert [float(load_balancing_loss([one])) for one in layers] == pytest.approx([4, 4])
+
+
 def test_its_gradient_lowers_the_probability_of_a_full_expert() -> None:
     logits = torch.tensor([[3.0, 1.0, 0.0]]).repeat(6, 1).requires_grad_()
     load_balancing_loss([routed(logits)]).backward()
@@ -110,7 +118,9 @@ def test_the_loss_of_training_adds_the_auxiliary_or_nudges_each_layer(auxiliary:
     with routings(model) as seen:
         plain = next_token_loss(model, batch)
     loss = BalancedLoss(auxiliary, rate)(model, batch)
-    torch.testing.assert_close(loss, plain + auxiliary * load_balancing_loss(seen))
+    own = torch.stack([load_balancing_loss([one]) for one in seen])
+    torch.testing.assert_close(loss, plain + auxiliary * own.mean())
+    assert (own.mean() - load_balancing_loss(seen)).abs() > 1e-3
     for block, one in zip(model.blocks, seen, strict=True):
         bias = block.mlp.router.bias
         assert bias is None if not rate else torch.equal(bias, rate * (0.5 - loads(one)).sign())

@@ -1,9 +1,8 @@
-"""The mixed text: a third each, every character labelled, splits apart; and the table of who reads what."""
+"""The mixed text: a third each, every character labelled, splits apart."""
 
 import torch
 
-from companion.text.grok import Grok, GrokConfig
-from companion.text.grok.mixture import PIECE, SOURCES, Mixture, alphabet, mixture, shares
+from companion.text.grok.mixture import PIECE, Mixture, alphabet, mixture
 from tests.conftest import rejects
 
 
@@ -29,24 +28,6 @@ def test_passages_within_one_source() -> None:
     text = Mixture(torch.arange(14), torch.tensor([0] * 5 + [1] * 9))
     ids, source = text.passages(3)
     assert ids.tolist() == [[0, 1, 2], [6, 7, 8], [9, 10, 11]] and source.tolist() == [0, 1, 1]
-
-
-def test_shares_of_a_model_that_tells_the_sources_by_a_character() -> None:
-    """Embeddings and routers set by hand: numbers below 4 go to experts 0 and 1, the others to 2 and 0."""
-    model = Grok(GrokConfig(6, 4, 4, 2, heads=1, kv_heads=1, hidden=3, experts=3))
-    with torch.no_grad():
-        model.tokens.weight.zero_()
-        model.tokens.weight[:4, 0] = model.tokens.weight[4:, 1] = 1.0
-        for block in model.blocks:
-            block.attention.out.weight.zero_()
-            for expert in block.mlp.experts:
-                expert.down.weight.zero_()
-            block.mlp.router.weight.copy_(torch.tensor([[1.0, 1, 0, 0], [2, -2, 0, 0], [-2, 2, 0, 0]]))
-    text = Mixture(torch.tensor([0, 1, 2, 3, 4, 5, 4, 5]), torch.tensor([0] * 4 + [2] * 4))
-    got = shares(model, text)
-    assert got.shape == (2, len(SOURCES), 3)
-    for layer in got:
-        assert layer[0].tolist() == [0.5, 0.5, 0.0] and layer[2].tolist() == [0.5, 0.0, 0.5]
 
 
 def test_more_than_there_is() -> None:
