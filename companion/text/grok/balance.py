@@ -2,17 +2,17 @@
 
 Left to itself a router sends more and more to the experts that are good already, and those get all the practice.
 
-- *Auxiliary loss*, Fedus et al., "Switch Transformers", 2021, arXiv:2101.03961, equations 4 to 6, as Mixtral's published code
-  counts it. With E experts, k active, f_e the number of tokens sent to expert e divided by the number of tokens, and P_e the
-  mean of p_e, both over the tokens of all layers:
+- *Auxiliary loss*, Fedus et al., "Switch Transformers", 2021, arXiv:2101.03961, equations 4 to 6, as transformers counts
+  it for Mixtral. With E experts, k active, f_e the number of tokens sent to expert e divided by the number of tokens, and P_e
+  the mean of p_e, both over the tokens of all layers:
 
       L = E Σ_e f_e P_e                                                                      (eq-moe-balance)
 
   f sums to k and P to 1. At an even load L = k; with all tokens at the same k experts and sure of them, L = E. Of all loads
   with f = k P the even one is the least (Cauchy and Schwarz). But k is no bound: where f and P differ, L can be less
-  (`tests/text/grok/test_balance.py` has a case). f has no gradient; P has, and pushes p down where the load is high. Mixtral's
-  code takes f and P over all layers at once, so that two uneven layers can be even together; `BalancedLoss` takes the mean of
-  each layer's own loss, as the Switch Transformer does.
+  (`tests/text/grok/test_balance.py` has a case). f has no gradient; P has, and pushes p down where the load is high. With f and
+  P over all layers at once two uneven layers can be even together; `BalancedLoss` takes the mean of each layer's own loss, as
+  the Switch Transformer does.
 
 - *Nudging*, Wang et al., "Auxiliary-Loss-Free Load Balancing Strategy for Mixture-of-Experts", 2024, arXiv:2408.15664,
   used in DeepSeek-V3: after each step
