@@ -59,7 +59,7 @@ test-lessons: $(STAMP) ## every lesson at smoke with another seed, and again as 
 	$(RUNNER) nbval $(ONLY)
 
 test-book: book ## build the book and look at it
-	$(BIN)/python -m pytest -n 2 --durations=5 -m built_book
+	$(BIN)/python -m pytest -n 2 --durations=5 -m built_book tests/book
 
 test-fast: lint ## lint and the unit tests that take seconds
 	$(UNITS) -m "not slow and not built_book"
