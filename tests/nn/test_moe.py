@@ -43,8 +43,9 @@ def test_the_sparse_computation_is_the_dense_sum(active: int, renormalised: bool
     torch.testing.assert_close(got.double(), dense(moe, X), rtol=0, atol=1e-5)
 
 
-def test_gradients_are_those_of_the_dense_sum() -> None:
-    sparse, other = layer(), layer()
+@pytest.mark.parametrize("renormalised", [False, True])
+def test_gradients_are_those_of_the_dense_sum(renormalised: bool) -> None:
+    sparse, other = layer(renormalised=renormalised), layer(renormalised=renormalised)
     sparse(X).pow(2).sum().backward()
     dense(other, X).pow(2).sum().backward()
     for (name, one), two in zip(sparse.named_parameters(), other.parameters(), strict=True):

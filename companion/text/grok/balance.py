@@ -1,6 +1,6 @@
 """The load of the experts, and two ways to keep it even: a second loss, and a bias that is nudged.
 
-Left to itself a router sends more and more to the experts that are good already, and those get all the practice.
+It is often said that a router left to itself sends more and more to the experts that are good already.
 
 - *Auxiliary loss*, Fedus et al., "Switch Transformers", 2021, arXiv:2101.03961, equations 4 to 6, as transformers counts
   it for Mixtral. With E experts, k active, f_e the number of tokens sent to expert e divided by the number of tokens, and P_e
@@ -73,7 +73,7 @@ class BalancedLoss:
 
     Args:
         auxiliary: how much of the layers' mean auxiliary loss is added.
-        rate: by how much the routers' biases are nudged at each step; they need ``nudged=True``.
+        rate: by how much the routers' biases are nudged at each step, in training mode alone; they need ``nudged=True``.
     """
 
     def __init__(self, auxiliary: NonNegative = 0.0, rate: NonNegative = 0.0) -> None:
@@ -87,7 +87,7 @@ class BalancedLoss:
             loss = next_token_loss(model, batch)
         if self.auxiliary:
             loss = loss + self.auxiliary * sum(load_balancing_loss([one]) for one in seen) / len(seen)
-        if self.rate:
+        if self.rate and model.training:
             routers = [module for module in model.modules() if isinstance(module, Router)]
             for router, one in zip(routers, seen, strict=True):
                 nudge(router, loads(one), self.rate)

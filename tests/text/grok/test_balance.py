@@ -125,5 +125,9 @@ def test_the_loss_of_training_adds_the_auxiliary_or_nudges_each_layer(auxiliary:
         bias = block.mlp.router.bias
         assert bias is None if not rate else torch.equal(bias, rate * (0.5 - loads(one)).sign())
     loss.backward()
+    biases = [block.mlp.router.bias for block in model.eval().blocks]
+    kept = [bias.clone() for bias in biases if bias is not None]
+    BalancedLoss(auxiliary, rate)(model, batch)
+    assert all(torch.equal(one, bias) for one, bias in zip(kept, biases, strict=bool(rate))), "nudged while judged"
     with rejects("auxiliary"):
         BalancedLoss(-1.0)
