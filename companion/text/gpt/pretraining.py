@@ -23,6 +23,7 @@ from companion.language.scoring import mean_nats, next_token_loss, passages
 from companion.text.gpt import GPT, GPTConfig
 from companion.training.batches import Batches
 from companion.training.distributed import average_gradients, mean_over_processes, share_of
+from companion.training.loop import Loss
 from companion.training.optimization import TrainConfig, Updater
 from companion.validate import Count, Range, checked
 
@@ -47,11 +48,13 @@ class PretrainingRecipe:
         name: for the legend of a figure.
         build: makes the model for an alphabet of so many tokens.
         config: the whole recipe; `race` may shorten it, and the learning rate's course with it.
+        loss: what is trained on, as for `companion.training.train`.
     """
 
     name: str
     build: Callable[[int], nn.Module]
     config: TrainConfig
+    loss: Loss = next_token_loss
 
 
 _PUBLISHED = TrainConfig(
@@ -72,7 +75,7 @@ class Run:
 
     Attributes:
         model: trained.
-        loss: nats a token on each step's batch.
+        loss: of each step's batch; nats a token, unless the recipe says otherwise.
         seconds: the processor's time that the training had taken after each step, without the evaluations.
         evaluated_at: after how many steps the model was judged.
         valid: nats a token on the validation text, each time.
@@ -136,7 +139,7 @@ def race(
         while any(updater.steps_done < goal for updater, goal in zip(updaters, goals, strict=True)):
             parts = [updater.steps_done / config.steps for updater, config in zip(updaters, configs, strict=True)]
             behind = min((i for i in range(len(runs)) if updaters[i].steps_done < goals[i]), key=parts.__getitem__)
-            _step(runs[behind], updaters[behind], batches[behind])
+            _step(runs[behind], recipes[behind].loss, updaters[behind], batches[behind])
         for run, updater in zip(runs, updaters, strict=True):
             run.valid.append(mean_nats(updater.best, valid))
             run.evaluated_at.append(updater.steps_done)
@@ -147,10 +150,10 @@ def race(
     return runs
 
 
-def _step(run: Run, updater: Updater, batches: Batches) -> None:
+def _step(run: Run, objective: Loss, updater: Updater, batches: Batches) -> None:
     """One step of one recipe, with its time."""
     started = time.process_time()
-    loss = next_token_loss(run.model, share_of(batches(updater.steps_done)))
+    loss = objective(run.model, share_of(batches(updater.steps_done)), torch.Generator())
     loss.backward()
     average_gradients(run.model)
     run.loss.append(mean_over_processes(loss.item()))

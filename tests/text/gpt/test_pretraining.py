@@ -52,6 +52,13 @@ def test_a_race_takes_the_steps_of_the_training_loop() -> None:
         assert torch.equal(ours, wanted)
 
 
+def test_a_race_trains_on_the_recipes_own_loss() -> None:
+    recipe = replace(NANOGPT, config=replace(NANOGPT.config, steps=2, batch_size=2))
+    thrice = replace(recipe, loss=lambda model, batch, generator: 3 * next_token_loss(model, batch))
+    one, two = race([recipe, thrice], TEXT, TEXT[:100], VOCAB)
+    assert two.loss[0] == pytest.approx(3 * one.loss[0], rel=1e-6)
+
+
 def test_a_race_is_by_turns_and_judges_at_equal_parts() -> None:
     seen = []
     short = [replace(r, config=replace(r.config, steps=40, batch_size=2)) for r in (NANOGPT, TUNED)]
