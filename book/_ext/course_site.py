@@ -21,6 +21,8 @@ _FIRST = re.compile(
     re.S,
 )
 _ICON = re.compile(r'(?<=[{,])"?([a-z-]+)"?:\[(\d+),(\d+),\[[^\]]*\],"[^"]*","([^"]+)"\]')
+# The theme gives them to every page for a search that answers while one types, which this book has not; its index is large.
+_SEARCH = re.compile(r'\s*<script src="[^"]*/(?:searchtools|language_data|searchindex)\.js[^"]*"></script>')
 _SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {} {}"><path d="{}"/></svg>'
 _ICONS = """.fa-solid, .fa-brands {
   display: inline-block;
@@ -72,7 +74,7 @@ def cited(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.d
 
 
 def finish(app: Sphinx, error: Exception | None) -> None:
-    """What the theme leaves: names for arrows, roles that fit, icons without a script of 1.5 MB, figures in their size."""
+    """What the theme leaves: names for arrows, roles that fit, no scripts that nothing uses, icons, figures in their size."""
     if error is not None or app.builder.format != "html":
         return
     folder = Path(app.outdir)
@@ -91,6 +93,8 @@ def finish(app: Sphinx, error: Exception | None) -> None:
         link = r'<link rel="stylesheet" href="\1/icons.css" />'
         text = re.sub(r'<script defer src="([^"]*)/scripts/fontawesome\.js[^"]*"></script>', link, text)
         text = _FIGURE.sub(partial(in_its_size, folder=file.parent), text)
+        if file != folder / "search.html":
+            text = _SEARCH.sub("", text)
         file.write_text(text, encoding="utf-8")
 
 

@@ -68,6 +68,11 @@ def test_links_lead_somewhere() -> None:
     assert not broken
 
 
+def test_the_search_alone_loads_the_index_of_all_pages() -> None:
+    assert not [one.path for one in pages() if "searchindex.js" in one.text]
+    assert "searchindex.js" in page(HTML / "search.html").text
+
+
 def test_nothing_is_loaded_from_another_host() -> None:
     """The book can be read without a network: style, scripts, pictures and formulas lie beside it."""
     for one in pages():
