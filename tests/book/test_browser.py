@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine: its pages were not looked at"),
 ]
 DESK, PHONE = 1300, 390
-ONE_OF_EACH_KIND = ("index", "3_04_text", "3_03_foundations/first_network", "reference/api/nn", "status")
+ONE_OF_EACH_KIND = ("index", "3_04_text", "3_03_foundations/first_network", "reference/api/ethics", "status")
 VIEWS = [(scheme, width) for scheme in ("light", "dark") for width in (DESK, PHONE)]
 USUAL = [("light", DESK), ("dark", PHONE)]
 PAGES = sorted(HTML.glob("book/**/*.html"))
