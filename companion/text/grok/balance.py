@@ -55,7 +55,11 @@ def load_balancing_loss(seen: Sequence[Routing], mask: Bool[Tensor, "batch n"] |
 
 @torch.no_grad()
 def nudge(router: Router, load: Float[Tensor, "experts"], rate: float) -> None:
-    """Move the bias of each expert by ``rate``: up if it had less than the mean load, down if it had more (eq-moe-nudge)."""
+    """Move the bias of each expert by ``rate``: up if it had less than the mean load, down if it had more (eq-moe-nudge).
+
+    Raises:
+        ValueError: a router without a bias.
+    """
     if router.bias is None:
         raise ValueError("router: got one without a bias, wanted nudged=True")
     router.bias += rate * (load.mean() - load).sign()
