@@ -50,7 +50,7 @@ def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Mod
     ids = torch.cat([training_ids(sources, tokenizer(), draw) for _ in range(2)])
     config = TrainConfig(
         steps=4 if smoke else 2_600, batch_size=8, lr=3e-3, warmup=0.03, final_lr=0.05, weight_decay=0.05,
-        precision="bf16", seed=seed,
+        precision="auto", seed=seed,
     )  # fmt: skip
     return train(model, next_token_loss, passages(ids, CONTEXT + 1), config, checkpoint=checkpoint).model
 

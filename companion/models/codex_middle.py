@@ -48,7 +48,7 @@ def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Mod
     data = middles(_cuts("train", 40 if smoke else 6400, draw), tokenizer())
     config = TrainConfig(
         steps=4 if smoke else 400, batch_size=16, lr=1e-3, warmup=0.05, final_lr=0.05, weight_decay=0.05,
-        precision="bf16", seed=seed,
+        precision="auto", seed=seed,
     )  # fmt: skip
     return train(model, completion_loss, data, config, checkpoint=checkpoint, checkpoint_every=100).model
 

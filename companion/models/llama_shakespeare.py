@@ -46,7 +46,7 @@ def load() -> tuple[Llama, ByteLevelBPE]:
 def config(steps: int = 3_400, *, lr: float = 3e-3, seed: int = 0) -> TrainConfig:
     """How it is trained; a shorter run has the same schedule, squeezed into its steps."""
     return TrainConfig(
-        steps=steps, batch_size=8, lr=lr, warmup=0.03, final_lr=0.02, weight_decay=0.1, precision="bf16", seed=seed
+        steps=steps, batch_size=8, lr=lr, warmup=0.03, final_lr=0.02, weight_decay=0.1, precision="auto", seed=seed
     )
 
 

@@ -1,10 +1,13 @@
 """bfloat16 only where it is asked for, or fast."""
 
+import re
+
 import pytest
 import torch
 
 from companion.training import TrainConfig, train
 from companion.training.precision import bf16_is_fast, uses_bf16
+from tests.lessons.notebooks import ROOT
 from tests.training.problems import net, regression
 
 CPU = torch.device("cpu")
@@ -43,3 +46,10 @@ def test_auto_trains_in_what_is_fast(monkeypatch, fast):
 
     train(net(), loss, regression(), TrainConfig(steps=2, batch_size=8, precision="auto"))
     assert seen == {torch.bfloat16 if fast else torch.float32}
+
+
+def test_no_recipe_and_no_lesson_asks_for_bfloat16_where_it_is_slow():
+    """Without instructions for it, a processor takes ten times as long as in float32: ``"auto"`` is for both."""
+    pages = [path for path in (ROOT / "book").rglob("*.ipynb") if "_build" not in path.parts]
+    files = [*(ROOT / "companion" / "models").glob("*.py"), *pages]
+    assert [path.name for path in files if re.search(r'precision=\\?"bf16', path.read_text(encoding="utf-8"))] == []
