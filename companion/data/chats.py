@@ -27,7 +27,7 @@ _PRIVATE = (
     (re.compile(r"\d[\d .()-]{5,}\d"), "[number]"),
 )
 _SUSPECT = re.compile(r"[@\d]|http|www")  # one look instead of three: most messages have none
-_WORD = re.compile("[A-Za-z][^A-Za-z]*[A-Za-z]")
+_WORD = re.compile(r"[^A-Za-z\s]*[A-Za-z][^A-Za-z\s]*[A-Za-z]\S*")  # of two letters and more
 _KINDS = ("witty", "upbeat", "interesting")
 
 
@@ -106,8 +106,8 @@ def one_turn(messages: list[str]) -> str:
 
 def is_writing(turns: tuple[str, ...]) -> bool:
     """Whether most words of a conversation are of two letters and more: not "a a a", "f" or "?"."""
-    words = " ".join(turns).split()
-    return 2 * sum(bool(_WORD.search(word)) for word in words) > len(words)
+    text = " ".join(turns)
+    return 2 * len(_WORD.findall(text)) > len(text.split())
 
 
 @lru_cache(maxsize=1)

@@ -1,12 +1,13 @@
 """Demonstrations for supervised fine-tuning: short exchanges out of long conversations, one of the two as the assistant.
 
-Each is a few turns that follow each other; the first is the user's. Long turns are left out, and so is what the writers said about
-the page on which they chatted. The objective is `companion.text.reasoning.tasks.answer_loss`: the mean over the tokens of the
-assistant's turns alone.
+Each is a few turns that follow each other; the first is the user's. Long turns are left out, and so are rare words and what
+the writers said about the page on which they chatted. The objective is `companion.text.reasoning.tasks.answer_loss`: the mean
+over the tokens of the assistant's turns alone.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated
 
 import torch
@@ -15,22 +16,47 @@ from torch import Tensor
 
 from companion.data.chats import Chat
 from companion.language.tokenizers import ByteLevelBPE
-from companion.text.chat.template import END, templated
+from companion.text.chat.template import ASSISTANT, END, USER, plain, spoken, templated
 from companion.validate import Count, Range, checked
 
-_ABOUT_THE_PAGE = re.compile(r"\b(?:bots?|prompts?|points?|chat\w*|raffle|disconnect\w*|competition|\[\w+\])\b", re.I)
+_WORD = re.compile(r"[a-z']+")
+_PAGE = re.compile(r"\b(?:bots?|prompts?|points?|chat\w*|raffle|disconnect\w*|competition|computers?|test|eve)\b|\[\w+\]")
+
+
+def frequent_words(talks: Sequence[Chat], count: Count) -> frozenset[str]:
+    """The words that most conversations use."""
+    counts: Counter[str] = Counter()
+    for chat in talks:
+        counts.update(set(_WORD.findall(plain(" ".join(chat.turns)))))
+    return frozenset(word for word, _ in counts.most_common(count))
 
 
 @checked
 def exchanges(
-    talks: Sequence[Chat], *, turns: Annotated[int, Range(2)] = 4, words: Count = 16
-) -> Iterator[tuple[str, ...]]:
-    """All runs of so many turns of at most so many words, none about the page; runs may overlap."""
+    talks: Sequence[Chat], known: frozenset[str], *, turns: Annotated[int, Range(2)] = 2, words: Count = 14
+) -> list[tuple[str, ...]]:
+    """All runs of so many turns of at most so many words, none rare and none about the page; runs may overlap.
+
+    Args:
+        talks: to choose from.
+        known: the words that may occur, of `frequent_words`.
+        turns: of each run.
+        words: of each turn, at most.
+    """
+
+    def fits(turn: str) -> bool:
+        text = plain(turn)
+        return 0 < len(text.split()) <= words and not _PAGE.search(text) and known.issuperset(_WORD.findall(text))
+
+    found = []
     for chat in talks:
-        fits = [0 < len(turn.split()) <= words and not _ABOUT_THE_PAGE.search(turn) for turn in chat.turns]
-        for first in range(len(fits) - turns + 1):
-            if all(fits[first : first + turns]):
-                yield chat.turns[first : first + turns]
+        good = [fits(turn) for turn in chat.turns]
+        found += [
+            chat.turns[first : first + turns]
+            for first in range(len(good) - turns + 1)
+            if all(good[first : first + turns])
+        ]
+    return found
 
 
 @checked
@@ -47,10 +73,9 @@ def demonstrations(
         length: tokens of each.
     """
     ids = torch.full((len(runs), length), tokenizer.special[END])
-    mask = torch.zeros(len(runs), length, dtype=torch.bool)
+    real = torch.zeros(len(runs), length, dtype=torch.bool)
     for row, run in enumerate(runs):
-        said, learned = templated(run, tokenizer)
-        ids[row, : len(said)] = torch.tensor(said[:length])
-        mask[row, : len(said)] = torch.tensor(learned[:length])
-    return ids, mask
-
+        said = templated(run, tokenizer)[:length]
+        ids[row, : len(said)] = torch.tensor(said)
+        real[row, : len(said)] = True
+    return ids, real & spoken(ids, tokenizer.special[USER], tokenizer.special[ASSISTANT])

@@ -12,8 +12,11 @@ from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Int
-from torch import Tensor
+from torch import Generator, Tensor, nn
 
+from companion.language.contract import device_of
+from companion.language.generation import generate
+from companion.language.processors import Processor
 from companion.language.tokenizers import ByteLevelBPE
 
 USER, ASSISTANT, END = "<|user|>", "<|assistant|>", "<|end|>"
@@ -27,20 +30,60 @@ def plain(text: str) -> str:
     return _LONG.sub(r"\1\1\1", _LAUGH.sub("haha", text.lower()))
 
 
-def templated(turns: Sequence[str], tokenizer: ByteLevelBPE, *, reply: bool = False) -> tuple[list[int], list[bool]]:
-    """The tokens of a conversation that the user begins (eq-chat-template), and which are the assistant's to write.
+def templated(turns: Sequence[str], tokenizer: ByteLevelBPE, *, reply: bool = False) -> list[int]:
+    """The tokens of a conversation that the user begins (eq-chat-template).
 
     Args:
         turns: of user and assistant, by turns.
         tokenizer: with the three special tokens.
-        reply: end with the sign that the assistant is to speak, for a model to go on.
+        reply: end with the sign of who is to speak, for a model to go on.
     """
-    ids, learned = [], []
+    ids: list[int] = []
     for place, turn in enumerate(turns):
-        said = [*tokenizer.encode(" " + plain(turn)), tokenizer.special[END]]
-        ids += [tokenizer.special[ROLES[place % 2]], *said]
-        learned += [False, *[place % 2 == 1] * len(said)]
-    if reply:
-        ids.append(tokenizer.special[ROLES[len(turns) % 2]])
-        learned.append(False)
-    return ids, learned
+        ids += [tokenizer.special[ROLES[place % 2]], *tokenizer.encode(" " + plain(turn)), tokenizer.special[END]]
+    return [*ids, tokenizer.special[ROLES[len(turns) % 2]]] if reply else ids
+
+
+def spoken(ids: Int[Tensor, "n length"], user: int, assistant: int) -> Bool[Tensor, "n length"]:
+    """Where the assistant's words are, its end signs included and its role signs not.
+
+    Args:
+        ids: conversations in the template.
+        user: the token that begins a user's turn.
+        assistant: the one that begins the assistant's.
+    """
+    begins = (ids == user) | (ids == assistant)
+    places = torch.arange(ids.shape[1], device=ids.device)
+    turn = torch.where(begins, places, 0).cummax(1).values
+    return (ids.gather(1, turn) == assistant) & ~begins
+
+
+def reply_to(
+    model: nn.Module,
+    tokenizer: ByteLevelBPE,
+    turns: Sequence[str],
+    generator: Generator,
+    *,
+    processors: Sequence[Processor] = (),
+    longest: int = 32,
+) -> str:
+    """What an assistant answers to a conversation whose last turn is the user's; the model forgets what no longer fits.
+
+    Args:
+        model: a `companion.language.contract.LanguageModel` that was taught the template.
+        tokenizer: its tokens.
+        turns: of user and assistant, by turns, beginning with the user's.
+        generator: draws the answer.
+        processors: of `companion.language.processors`.
+        longest: tokens of an answer.
+
+    Raises:
+        ValueError: the last turn is the assistant's.
+    """
+    if len(turns) % 2 == 0:
+        raise ValueError(f"turns: got {len(turns)}, wanted an odd number: the last one is the user's")
+    said = templated(turns, tokenizer, reply=True)[-(model.config.context - longest) :]
+    ids = torch.tensor([said], device=device_of(model))
+    end = tokenizer.special[END]
+    written = generate(model, ids, longest, processors=processors, generator=generator, stop_token=end)[0, len(said) :]
+    return tokenizer.decode(i for i in written.tolist() if i != end).strip()
