@@ -112,9 +112,7 @@ def is_writing(turns: tuple[str, ...]) -> bool:
 
 @lru_cache(maxsize=1)
 def _all_chats() -> tuple[Chat, ...]:
-    file = carrier_file(
-        "chitchat_dataset", "dataset.json", _SHA256, distribution="chitchat-dataset", extra="data"
-    )
+    file = carrier_file("chitchat_dataset", "dataset.json", _SHA256, distribution="chitchat-dataset", extra="data")
     found = []
     for entry in json.loads(file.read_text(encoding="utf-8")).values():
         written = ([anonymous(message["text"]) for message in turn] for turn in entry["messages"])

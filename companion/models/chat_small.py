@@ -38,9 +38,7 @@ def tokenizer() -> ByteLevelBPE:
 def build() -> Llama:
     """The model before training: 4 layers of width 128, 4 heads that share keys and values in pairs."""
     return Llama(
-        LlamaConfig(
-            VOCAB_SIZE, CONTEXT, width=128, layers=4, heads=4, kv_heads=2, hidden=320, init_std=128**-0.5
-        )
+        LlamaConfig(VOCAB_SIZE, CONTEXT, width=128, layers=4, heads=4, kv_heads=2, hidden=320, init_std=128**-0.5)
     )
 
 

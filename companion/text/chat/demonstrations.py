@@ -20,7 +20,9 @@ from companion.text.chat.template import ASSISTANT, END, USER, plain, spoken, te
 from companion.validate import Count, Range, checked
 
 _WORD = re.compile(r"[a-z']+")
-_PAGE = re.compile(r"\b(?:bots?|prompts?|points?|chat\w*|raffle|disconnect\w*|competition|computers?|test|eve)\b|\[\w+\]")
+_PAGE = re.compile(
+    r"\b(?:bots?|prompts?|points?|chat\w*|raffle|disconnect\w*|competition|computers?|test|eve)\b|\[\w+\]"
+)
 
 
 def frequent_words(talks: Sequence[Chat], count: Count) -> frozenset[str]:

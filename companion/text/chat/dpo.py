@@ -18,14 +18,12 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from companion.language.scoring import token_log_probs
-from companion.text.chat.rollouts import Utility, World, draw
 from companion.text.chat.reward_model import prefer
+from companion.text.chat.rollouts import Utility, World, draw
 from companion.training.modes import evaluating
 from companion.validate import Count, Positive, checked
 
-Pairs = tuple[
-    Int[Tensor, "n letters"], Bool[Tensor, "n letters"], Int[Tensor, "n letters"], Bool[Tensor, "n letters"]
-]
+Pairs = tuple[Int[Tensor, "n letters"], Bool[Tensor, "n letters"], Int[Tensor, "n letters"], Bool[Tensor, "n letters"]]
 
 
 def dpo_loss(
@@ -55,9 +53,7 @@ def text_log_probs(
 
 
 @checked
-def compare(
-    model: nn.Module, world: World, utility: Utility, pairs: Count, generator: Generator
-) -> Pairs:
+def compare(model: nn.Module, world: World, utility: Utility, pairs: Count, generator: Generator) -> Pairs:
     """Draw pairs of texts that begin alike and ask somebody which is better: better, mask, worse, mask.
 
     Texts that are equal are compared, too, as by a coin.

@@ -149,9 +149,7 @@ def optimum(
     return Point(walks.mean(best, best - log_ref), walks.mean(best, utility)), best
 
 
-def best_at(
-    walks: AllWalks, log_ref: Float[Tensor, "walks"], utility: Float[Tensor, "walks"], kl: float
-) -> float:
+def best_at(walks: AllWalks, log_ref: Float[Tensor, "walks"], utility: Float[Tensor, "walks"], kl: float) -> float:
     """The most that a policy of this divergence can earn: J of the optimum whose D it is, found by bisection of log β."""
     low, high = -5.0, 8.0
     for _ in range(50):

@@ -70,7 +70,12 @@ def readings(
 
 @checked
 def fit_reward(
-    features: Float[Tensor, "n d"], rating: Float[Tensor, "n"], generator: Generator, *, alpha: Positive, pairs: Count = 20_000
+    features: Float[Tensor, "n d"],
+    rating: Float[Tensor, "n"],
+    generator: Generator,
+    *,
+    alpha: Positive,
+    pairs: Count = 20_000,
 ) -> Float[Tensor, "d"]:
     """w of eq-chat-ratings, by Newton's method on drawn pairs.
 

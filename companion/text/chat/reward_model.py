@@ -65,8 +65,6 @@ def reward_loss(
     return preference_loss(*values.chunk(2))
 
 
-def prefer(
-    first: Float[Tensor, "n"], second: Float[Tensor, "n"], generator: Generator
-) -> Bool[Tensor, "n"]:
+def prefer(first: Float[Tensor, "n"], second: Float[Tensor, "n"], generator: Generator) -> Bool[Tensor, "n"]:
     """Ask somebody which of two they like: True for the first, with the chance of eq-chat-preference."""
     return bernoulli((first - second).sigmoid(), generator).bool()

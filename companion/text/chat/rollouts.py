@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-import torch
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor, nn
 
@@ -71,7 +70,12 @@ def draw(model: nn.Module, world: World, starts: Int[Tensor, "n 1"], generator: 
 
 
 def roll_out(
-    model: nn.Module, reference: nn.Module, world: World, utility: Utility, starts: Int[Tensor, "n 1"], generator: Generator
+    model: nn.Module,
+    reference: nn.Module,
+    world: World,
+    utility: Utility,
+    starts: Int[Tensor, "n 1"],
+    generator: Generator,
 ) -> Rollouts:
     """Draw texts and find out their worth.
 

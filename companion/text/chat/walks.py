@@ -60,9 +60,13 @@ class Roads:
 
     def __post_init__(self) -> None:
         if len(self.roads) > len(LETTERS) or self.roads.diagonal().any():
-            raise ValueError(f"roads: got {len(self.roads)} places, wanted at most 26 and no road from a place to itself")
+            raise ValueError(
+                f"roads: got {len(self.roads)} places, wanted at most 26 and no road from a place to itself"
+            )
         if int(self.distance.max()) >= self.letters:
-            raise ValueError(f"letters: got {self.letters}, wanted more: a place is {int(self.distance.max())} roads away")
+            raise ValueError(
+                f"letters: got {self.letters}, wanted more: a place is {int(self.distance.max())} roads away"
+            )
 
     @property
     def places(self) -> int:
@@ -84,7 +88,9 @@ class Roads:
         """n places to begin at, any but the goal."""
         return 1 + randint(self.places - 1, (n, 1), generator)
 
-    def demonstrations(self, n: int, generator: Generator) -> tuple[Int[Tensor, "n letters"], Bool[Tensor, "n letters"]]:
+    def demonstrations(
+        self, n: int, generator: Generator
+    ) -> tuple[Int[Tensor, "n letters"], Bool[Tensor, "n letters"]]:
         """n walks of someone who takes any road, filled up with the goal's letter, and the mask of what counts."""
         chance = self.roads.float()
         chance[GOAL, GOAL] = 1.0  # who has arrived stays there
@@ -114,7 +120,9 @@ class Roads:
 
 
 @checked
-def draw_roads(generator: Generator, places: Annotated[int, Range(3)] = 21, chance: float = 0.1, letters: int = 8) -> Roads:
+def draw_roads(
+    generator: Generator, places: Annotated[int, Range(3)] = 21, chance: float = 0.1, letters: int = 8
+) -> Roads:
     """A map on which each road is there with a given chance, drawn until from everywhere the goal is in reach.
 
     Each place has one road at least, and none leads out of the goal.

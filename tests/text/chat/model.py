@@ -17,6 +17,4 @@ def world(letters: int = 5) -> Roads:
 def small(letters: int = 5, seed: int = 0) -> Llama:
     """Two layers of width 16, untrained."""
     torch.manual_seed(seed)
-    return Llama(
-        LlamaConfig(5, letters, width=16, layers=2, heads=2, kv_heads=1, hidden=24, init_std=0.4)
-    )
+    return Llama(LlamaConfig(5, letters, width=16, layers=2, heads=2, kv_heads=1, hidden=24, init_std=0.4))

@@ -20,7 +20,9 @@ def test_with_all_pairs_and_their_exact_chances_the_table_reaches_the_optimum(be
     log_ref = torch.randn(7, generator=gen(1), dtype=torch.float64).log_softmax(0)
     logits = log_ref.clone().requires_grad_()
     chance = (utility[:, None] - utility).sigmoid()  # that the row is preferred to the column
-    optimizer = torch.optim.LBFGS([logits], lr=1, max_iter=400, tolerance_grad=1e-12, tolerance_change=1e-16, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS(
+        [logits], lr=1, max_iter=400, tolerance_grad=1e-12, tolerance_change=1e-16, line_search_fn="strong_wolfe"
+    )
     i, j = (x.flatten() for x in torch.meshgrid(torch.arange(7), torch.arange(7), indexing="ij"))
 
     def closure() -> torch.Tensor:
@@ -43,7 +45,9 @@ def test_a_text_counts_as_the_sum_of_the_tokens_that_count() -> None:
     for row in range(8):
         end = 1 + int(mask[row].sum())
         log_p = model(ids[row : row + 1, : end - 1]).detach().log_softmax(-1)[0]
-        assert float(found[row].detach()) == pytest.approx(float(log_p.gather(1, ids[row, 1:end, None]).sum()), abs=1e-4)
+        assert float(found[row].detach()) == pytest.approx(
+            float(log_p.gather(1, ids[row, 1:end, None]).sum()), abs=1e-4
+        )
 
 
 def test_pairs_begin_alike_and_the_better_is_better_more_often() -> None:

@@ -64,7 +64,9 @@ def test_at_ratio_1_the_gradient_is_the_policy_gradient() -> None:
     ids = torch.randint(5, (7, 5), generator=gen(1))
     advantage = torch.randn(7, 4, generator=gen(2))
     log_p = token_log_probs(model, ids)
-    one = torch.autograd.grad(clipped_loss(log_p, log_p.detach(), advantage, mask, 0.2), model.parameters(), retain_graph=True)
+    one = torch.autograd.grad(
+        clipped_loss(log_p, log_p.detach(), advantage, mask, 0.2), model.parameters(), retain_graph=True
+    )
     other = torch.autograd.grad(-(log_p * advantage * mask).sum() / mask.sum(), model.parameters())
     for a, b in zip(one, other, strict=True):
         torch.testing.assert_close(a, b)
@@ -72,7 +74,9 @@ def test_at_ratio_1_the_gradient_is_the_policy_gradient() -> None:
 
 def test_clipping_by_hand() -> None:
     ratio = torch.tensor([[2.0, 2.0, 0.5, 0.5]])
-    gains = clipped_loss(ratio.log(), torch.zeros(1, 4), torch.tensor([[1.0, -1.0, 1.0, -1.0]]), torch.ones(1, 4).bool(), 0.2)
+    gains = clipped_loss(
+        ratio.log(), torch.zeros(1, 4), torch.tensor([[1.0, -1.0, 1.0, -1.0]]), torch.ones(1, 4).bool(), 0.2
+    )
     assert float(gains) == pytest.approx(-(1.2 - 2.0 + 0.5 - 0.8) / 4)
 
 
@@ -89,7 +93,14 @@ def test_it_comes_near_the_optimum_from_a_known_start() -> None:
     best, _ = optimum(walks, walks.chances(log_ref), utility, 1.0)
     policy, before = copy.deepcopy(model), [p.clone() for p in model.parameters()]
     seen = ppo(
-        policy, model, here, lambda ids, mask: 4 * here.judge(ids).reward, PPOConfig(1.0, 40, lr=3e-3), gen(1), watch, 20
+        policy,
+        model,
+        here,
+        lambda ids, mask: 4 * here.judge(ids).reward,
+        PPOConfig(1.0, 40, lr=3e-3),
+        gen(1),
+        watch,
+        20,
     )
     assert len(seen) == 3
     most = best.utility - best.kl

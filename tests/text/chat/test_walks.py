@@ -39,7 +39,9 @@ def test_reward_by_hand() -> None:
 
 def test_what_follows_the_end_changes_nothing() -> None:
     walks, mask = world().demonstrations(60, gen(1))
-    noise = torch.where(torch.nn.functional.pad(~mask[:, 1:], (1, 0)), torch.randint(5, walks.shape, generator=gen(2)), walks)
+    noise = torch.where(
+        torch.nn.functional.pad(~mask[:, 1:], (1, 0)), torch.randint(5, walks.shape, generator=gen(2)), walks
+    )
     judged, other = world().judge(walks), world().judge(noise)
     assert torch.equal(judged.reward, other.reward) and torch.equal(judged.mask, other.mask)
 

@@ -1,0 +1,26 @@
+"""The shipped model of small talk: its sizes, and that it predicts talk better than counts of words do."""
+
+import math
+from collections import Counter
+
+import torch
+
+from companion.data.chats import chats
+from companion.language.scoring import mean_nats
+from companion.models.chat_small import VOCAB_SIZE, load, running_text, tokenizer
+from companion.weights import card
+
+
+def test_its_sizes() -> None:
+    model, tokens = load()
+    assert tokens.vocab_size == model.config.vocab_size == VOCAB_SIZE
+    assert sum(p.numel() for p in model.parameters()) == card("chat_small").parameters == 951_424
+
+
+def test_it_predicts_held_out_talk_far_better_than_the_tokens_frequencies() -> None:
+    model, _ = load()
+    ids = tokenizer().encode(running_text(chats("test").chats[:12]))
+    counts = Counter(tokenizer().encode(running_text(chats("train").chats[:150])))
+    total = sum(counts.values()) + VOCAB_SIZE
+    unigram = -sum(math.log((counts[i] + 1) / total) for i in ids) / len(ids)
+    assert mean_nats(model, torch.tensor(ids)) < 0.75 * unigram
