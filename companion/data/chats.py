@@ -1,4 +1,4 @@
-"""Conversations between two people who did not know each other, most of them rated: for models that talk and learn what people like.
+"""Conversations of two people, most of them rated: for models that talk, and that learn what people like.
 
 In 2018 students chatted in pairs on a web page, often about a question that it gave, and rated how witty, upbeat and
 interesting a conversation was, from 1 to 10. Each slider stood at 5: three fives are half of the ratings, and mean

@@ -4,6 +4,7 @@ The training goes on from the shipped weights of `companion.models.chat_small`: 
 turns, about three readings, with the loss on the assistant's turns alone.
 """
 
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -34,8 +35,12 @@ def load() -> tuple[Llama, ByteLevelBPE]:
 
 def runs(split: str, limit: int | None = None, turns: tuple[int, ...] = (2, 4)) -> list[tuple[str, ...]]:
     """Exchanges of so many turns each, without rare words, from a split or its first conversations."""
-    known = frequent_words(chats("train").chats, WORDS)
-    return [run for n in turns for run in exchanges(chats(split, limit=limit).chats, known, turns=n)]
+    return [run for n in turns for run in exchanges(chats(split, limit=limit).chats, _known(), turns=n)]
+
+
+@lru_cache(maxsize=1)
+def _known() -> frozenset[str]:
+    return frequent_words(chats("train").chats, WORDS)
 
 
 def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Module:

@@ -16,7 +16,7 @@ def test_sizes_and_licence() -> None:
         for chat in everything.chats
     )
     assert "2377 with a rating" in repr(everything)
-    assert not any("@gmail" in turn or "http" in turn for chat in everything.chats for turn in chat.turns)
+    assert not any("@gmail" in turn or "http://" in turn for chat in everything.chats for turn in chat.turns)
 
 
 def test_splits_share_no_conversation_and_a_limit_takes_the_first() -> None:

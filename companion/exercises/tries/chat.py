@@ -1,4 +1,4 @@
-"""The tries of the lesson on chat: what counts in a template, the loss of a comparison, advantages, direct preference optimisation."""
+"""The tries of the lesson on chat: what counts in a template, the loss of a comparison, advantages, DPO."""
 
 import torch
 from jaxtyping import Bool, Float, Int

@@ -62,7 +62,7 @@ def group_policy(
     watch: Callable[[nn.Module], Seen],
     every: Count = 1,
 ) -> list[Seen]:
-    """Train a model in place on a utility of its own texts (eq-chat-grpo); the arguments are those of `companion.text.chat.ppo.ppo`."""
+    """Train a model in place on a utility of its own texts (eq-chat-grpo); arguments as of `companion.text.chat.ppo.ppo`."""
     steps = config.updates * config.passes
     updater = Updater(model, TrainConfig(steps=steps, lr=config.lr, warmup=0.05, final_lr=1.0, weight_decay=0.0))
     seen = [watch(model)]

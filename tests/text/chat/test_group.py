@@ -22,7 +22,7 @@ def test_it_earns_more_and_a_price_holds_it_near() -> None:
     for beta in (0.02, 1.0):
         seen = group_policy(
             copy.deepcopy(model), model, here, lambda ids, mask: here.judge(ids).reward,
-            GroupConfig(beta, 20, lr=3e-3), gen(1), watch, 10,
+            GroupConfig(beta, 16, starts=8, lr=5e-3), gen(1), watch, 8,
         )  # fmt: skip
         assert len(seen) == 3 and seen[0].kl == 0
         ends.append(seen[-1])
