@@ -3,7 +3,7 @@
 import pytest
 
 from companion.data.carriers import MissingCarrier
-from companion.data.chats import Chat, anonymous, chats, is_writing, one_turn
+from companion.data.chats import Chat, _all_chats, anonymous, chats, is_writing, one_turn
 
 
 def test_sizes_and_licence() -> None:
@@ -59,10 +59,8 @@ def test_moved_sliders() -> None:
 
 
 def test_a_missing_carrier_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    import companion.data.chats as module
-
-    module._all_chats.cache_clear()
+    _all_chats.cache_clear()
     monkeypatch.setattr("companion.data.carriers.find_spec", lambda name: None)
     with pytest.raises(MissingCarrier, match="chitchat-dataset"):
         chats("valid")
-    module._all_chats.cache_clear()
+    _all_chats.cache_clear()
