@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from companion.language.contract import precise
+from companion.language.contract import device_of, precise
 from companion.text.chat.walks import GOAL, Roads
 from companion.training.modes import evaluating
 from companion.validate import Positive, checked
@@ -72,7 +72,11 @@ class AllWalks:
     def log_probs(self, model: nn.Module) -> Float[Tensor, "good steps letters"]:
         """Log-probability of every letter at every step, in nats, without a gradient."""
         with evaluating(model):
-            parts = [precise(model(part[:, :-1])).log_softmax(-1) for part in self.ids[: self.good].split(4_096)]
+            device = device_of(model)
+            parts = [
+                precise(model(part[:, :-1].to(device))).log_softmax(-1).cpu()
+                for part in self.ids[: self.good].split(4_096)
+            ]
         return torch.cat(parts).double()
 
     def beginnings(self, log_p: Float[Tensor, "good steps letters"]) -> Float[Tensor, "good letters"]:
