@@ -1,12 +1,14 @@
 """Conversations of two people, most of them rated: for models that talk, and that learn what people like.
 
 In 2018 students chatted in pairs on a web page, often about a question that it gave, and rated how witty, upbeat and
-interesting a conversation was, from 1 to 10. Each slider stood at 5: three fives are half of the ratings, and mean
-little. A conversation has one rating; the data do not say which of the two gave it.
+interesting a conversation was, from 1 to 10. Each slider stood at 5: three fives are more than a third of the ratings,
+and mean little. A conversation has one rating; the data do not say which of the two gave it.
 
 What is left out: names and times of the senders, conversations in which one person waited for another in vain,
-conversations of one letter again and again. Addresses, names after an @ and long numbers are blacked out; first
-names, opinions and the habits of their writers remain. One person may have written in several splits.
+conversations of one letter again and again. E-mail addresses, web addresses that begin with http or www, names after an @
+and long numbers are blacked out. That is a filter and no promise: web addresses without http and www, addresses that were
+spelled out, names of accounts, some full names, opinions and the habits of their writers remain. Do not publish what a
+model that was trained on them says about a person. One person may have written in several splits.
 """
 
 import json
@@ -91,7 +93,7 @@ def chats(split: Literal["train", "valid", "test", "all"] = "train", *, limit: C
 
 
 def anonymous(text: str) -> str:
-    """A message with e-mail and web addresses, names after an @ and numbers of seven digits or more blacked out."""
+    """A message with e-mail addresses, web addresses with http or www, names after an @ and long numbers blacked out."""
     if _SUSPECT.search(text):
         for pattern, instead in _PRIVATE:
             text = pattern.sub(instead, text)

@@ -35,11 +35,12 @@ def load() -> tuple[Llama, ByteLevelBPE]:
 
 def runs(split: str, limit: int | None = None, turns: tuple[int, ...] = (2, 4)) -> list[tuple[str, ...]]:
     """Exchanges of so many turns each, without rare words, from a split or its first conversations."""
-    return [run for n in turns for run in exchanges(chats(split, limit=limit).chats, _known(), turns=n)]
+    return [run for n in turns for run in exchanges(chats(split, limit=limit).chats, known_words(), turns=n)]
 
 
 @lru_cache(maxsize=1)
-def _known() -> frozenset[str]:
+def known_words() -> frozenset[str]:
+    """The words that the training conversations use most; demonstrations have no others."""
     return frequent_words(chats("train").chats, WORDS)
 
 

@@ -27,7 +27,16 @@ from companion.validate import Count, Positive, checked
 
 
 def stars(talks: Sequence[Chat]) -> Float[Tensor, "n"]:
-    """The mean of a conversation's three ratings, from 1 to 10."""
+    """The mean of a conversation's three ratings, from 1 to 10.
+
+    Raises:
+        ValueError: a conversation that nobody has rated.
+    """
+    missing = sum(chat.rating is None for chat in talks)
+    if missing:
+        raise ValueError(
+            f"talks: got {missing} without a rating, wanted rated ones; leave out those whose rating is None"
+        )
     return torch.tensor([sum(chat.rating) / 3 for chat in talks])
 
 
@@ -85,7 +94,15 @@ def fit_reward(
         generator: draws the pairs; those of equal ratings are left out.
         alpha: α, what holds w small.
         pairs: drawn.
+
+    Raises:
+        ValueError: ratings or features that are not finite, or ratings that are all equal.
     """
+    if not (features.isfinite().all() and rating.isfinite().all()):
+        raise ValueError(
+            "features, rating: got a number that is not finite, wanted finite ones; a feature with no spread?"
+        )
+    _differ(rating)
     x, y = randint(len(features), (2, pairs), generator)
     higher = rating[x] > rating[y]
     x, y = torch.where(higher, x, y), torch.where(higher, y, x)
@@ -100,6 +117,18 @@ def fit_reward(
 
 
 def pair_scores(reward: Float[Tensor, "n"], rating: Float[Tensor, "n"]) -> Float[Tensor, "pairs 2"]:
-    """Of every pair of different ratings: is the higher one's reward higher (a tie is half), and the Brier score."""
+    """Of every pair of different ratings: is the higher one's reward higher (a tie is half), and the Brier score.
+
+    Raises:
+        ValueError: ratings that are all equal.
+    """
+    _differ(rating)
     gap = (reward[:, None] - reward)[rating[:, None] > rating]
     return torch.stack([(gap > 0).float() + 0.5 * (gap == 0).float(), (F.sigmoid(gap) - 1).square()], 1)
+
+
+def _differ(rating: Float[Tensor, "n"]) -> None:
+    if (rating == rating[:1]).all():
+        raise ValueError(
+            f"rating: got {len(rating)} equal ratings, wanted different ones: a pair needs a higher and a lower"
+        )

@@ -18,3 +18,21 @@ def small(letters: int = 5, seed: int = 0) -> Llama:
     """Two layers of width 16, untrained."""
     torch.manual_seed(seed)
     return Llama(LlamaConfig(5, letters, width=16, layers=2, heads=2, kv_heads=1, hidden=24, init_std=0.4))
+
+
+class KeptGradients:
+    """In the place of an `Updater`: keeps the gradients of each update, and changes nothing."""
+
+    kept: list[list[torch.Tensor]]
+
+    def __init__(self, model: torch.nn.Module, config: object) -> None:
+        self.model = model
+
+    def step(self) -> None:
+        self.kept.append([p.grad for p in self.model.parameters()])
+        self.model.zero_grad()
+
+
+def keeping() -> type[KeptGradients]:
+    """A class of its own with an empty list, for one test."""
+    return type("Keeping", (KeptGradients,), {"kept": []})

@@ -8,9 +8,10 @@ import torch
 from companion.language.scoring import token_log_probs
 from companion.text.chat.exact import AllWalks, expected, optimum
 from companion.text.chat.ppo import PPOConfig, clipped_loss, gae, ppo, token_rewards
+from companion.text.chat.reward_model import ScalarModel
 from companion.text.chat.rollouts import Rollouts, roll_out
 from tests.conftest import gen, rejects
-from tests.text.chat.model import small, world
+from tests.text.chat.model import keeping, small, world
 
 
 def made(rows: int = 6, steps: int = 5) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -78,6 +79,45 @@ def test_clipping_by_hand() -> None:
         ratio.log(), torch.zeros(1, 4), torch.tensor([[1.0, -1.0, 1.0, -1.0]]), torch.ones(1, 4).bool(), 0.2
     )
     assert float(gains) == pytest.approx(-(1.2 - 2.0 + 0.5 - 0.8) / 4)
+
+
+def test_an_update_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Known mistakes: values without what was expected, advantages that are not scaled, padding in the value's loss."""
+    model, reference, here = small(), small(seed=1), world()
+    value = ScalarModel(model)
+    torch.nn.init.normal_(value.body.out.weight, generator=gen(5))
+
+    def utility(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return 3 * here.judge(ids).reward
+
+    updater = keeping()
+    monkeypatch.setattr("companion.text.chat.ppo.Updater", updater)
+    monkeypatch.setattr("companion.text.chat.ppo.ScalarModel", lambda model: value)
+    ppo(model, reference, here, utility, PPOConfig(0.4, 1, rollouts=12, passes=1, decay=0.8), gen(3), lambda policy: 0)
+
+    g = gen(3)
+    drawn = roll_out(model, reference, here, utility, here.starts(12, g), g)
+    assert not drawn.mask.all()
+    expected_now, log_p = value(drawn.ids[:, :-1]), token_log_probs(model, drawn.ids)
+    found = []  # row, token, advantage
+    for row in range(12):
+        last, after, advantage = int(drawn.mask[row].sum()) - 1, 0.0, 0.0
+        for t in range(last, -1, -1):
+            reward = -0.4 * float(drawn.log_p[row, t] - drawn.log_ref[row, t])
+            reward += float(drawn.utility[row]) if t == last else 0.0
+            here_now = float(expected_now[row, t].detach())
+            advantage = reward + after - here_now + 0.8 * advantage
+            after = here_now
+            found.append((row, t, advantage))
+    everyone = torch.tensor([a for _, _, a in found])
+    middle, spread = float(everyone.mean()), float(everyone.std(correction=0))
+    gain = sum(log_p[row, t] * (a - middle) / spread for row, t, a in found) / len(found)
+    error = sum(
+        (expected_now[row, t] - (float(expected_now[row, t].detach()) + a)).square() for row, t, a in found
+    ) / len(found)
+    for kept, loss, net in zip(updater.kept, (-gain, error), (model, value), strict=True):
+        for a, b in zip(kept, torch.autograd.grad(loss, net.parameters()), strict=True):
+            torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
 
 
 def test_it_comes_near_the_optimum_from_a_known_start() -> None:

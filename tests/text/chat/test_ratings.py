@@ -8,7 +8,7 @@ from companion.data.chats import Chat
 from companion.models.chat_small import build, tokenizer
 from companion.text.chat.ratings import fit_reward, lengths, pair_scores, readings, stars
 from companion.training.random import randint
-from tests.conftest import gen
+from tests.conftest import gen, rejects
 
 TALKS = [
     Chat(("hello there", "hi", "well"), (9, 10, 8)),
@@ -52,3 +52,18 @@ def test_readings_of_one_do_not_depend_on_the_others() -> None:
         model(ids)
     torch.testing.assert_close(together[1], states[0][0].mean(0), atol=1e-5, rtol=0)
     assert float(together.std(0).mean()) == pytest.approx(float(alone.std(0).mean()))
+
+
+def test_bad_input() -> None:
+    features, equal = torch.randn(4, 2, generator=gen()), torch.ones(4)
+    rating = torch.tensor([1.0, 2.0, 3.0, 1.0])
+    with rejects("rating"):
+        stars([*TALKS, Chat(("a", "b"), None)])
+    with rejects("equal ratings"):
+        fit_reward(features, equal, gen(), alpha=1.0)
+    with rejects("equal ratings"):
+        pair_scores(features[:, 0], equal)
+    with rejects("finite"):
+        fit_reward(features, rating / 0, gen(), alpha=1.0)
+    with rejects("finite"):
+        fit_reward(features / 0, rating, gen(), alpha=1.0)
