@@ -14,6 +14,7 @@ Runs of characters as parts of a word's vector: Bojanowski et al. 2016, arXiv:16
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import torch
 from jaxtyping import Float, Int
@@ -25,9 +26,10 @@ from companion.training.random import randn
 from companion.validate import Count, Positive, checked
 
 
-def parts(text: str) -> set[str]:
+@cache
+def parts(text: str) -> frozenset[str]:
     """The words of a text, and their runs of three characters."""
-    return {f"{word} " for word in words(text)} | set(trigrams(text))
+    return frozenset(f"{word} " for word in words(text)) | frozenset(trigrams(text))
 
 
 class Encoder(nn.Module):

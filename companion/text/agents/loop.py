@@ -53,7 +53,7 @@ def run_tools(
     table: Table,
     generator: Generator | None = None,
     *,
-    new_tokens: Count = 62,
+    new_tokens: Count = 50,
     tool: Callable[[Sequence[int], Table], list[int]] = call,
 ) -> Runs:
     """Let a model answer questions with tools; its mode is restored.
@@ -77,6 +77,7 @@ def run_tools(
         reader = BatchReader(model, ids, starts, 1)
         for end in range(ASKED, ids.shape[1]):
             chosen = choose(reader.logits_at(end), generator).tolist()
+            mine = [False] * len(chosen)
             for row, token in enumerate(chosen):
                 if done[row]:
                     chosen[row] = END
@@ -84,7 +85,7 @@ def run_tools(
                 if waiting[row]:
                     chosen[row] = waiting[row].pop(0)
                     continue
-                own[row, end] = True
+                mine[row] = True
                 if token in (SEARCH, CALC):
                     opened[row] = end
                 elif token == CLOSE and opened[row]:
@@ -92,7 +93,7 @@ def run_tools(
                     waiting[row], opened[row] = [*tool(asked, table), RETURNED], 0
                     calls[row] += 1
                 done[row] = token == END
-            ids[:, end] = torch.tensor(chosen, device=device)
+            ids[:, end], own[:, end] = (torch.tensor(column, device=device) for column in (chosen, mine))
             if all(done):
                 break
     given = [said(row[mine].tolist()) for row, mine in zip(ids, own, strict=True)]

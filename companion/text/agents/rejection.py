@@ -1,9 +1,11 @@
 """Learning to use tools by rejection sampling: draw runs, keep those whose answer is right, imitate them, and draw again.
 
-    K_r = K_{r-1} ∪ {runs of round r whose answer is right},   L = -mean over the model's own tokens of K_r of log p     (eq-agents-rejection)
+    K = {of each question the shortest of its G runs whose answer is right, if one is}
+    L = -mean over the model's own tokens of K of log p                                        (eq-agents-rejection)
 
 Nobody shows which call a question needs; a key says whether the answer was right. Zelikman et al., "STaR", 2022, arXiv:2203.14465.
-Departures: theirs begins every round with the first model, and hints where it failed. What the tools returned is read and never learned.
+Departures: theirs begins every round again with the first model, draws one run, and hints where it failed. What the tools returned
+is read and never learned.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,15 +15,13 @@ import torch
 from jaxtyping import Bool
 from torch import Generator, Tensor, nn
 
-from companion.text.agents.loop import Runs, run_tools
+from companion.text.agents.loop import run_tools
 from companion.text.agents.tools import Question, Table
 from companion.text.reasoning.tasks import answer_loss
 from companion.training import train
 from companion.training.optimization import TrainConfig
 from companion.training.random import rand
-from companion.validate import checked
-
-Kept = tuple[Tensor, Tensor]  # texts, and True at the tokens of them that the model wrote
+from companion.validate import Count, checked
 
 
 @dataclass(frozen=True)
@@ -29,28 +29,28 @@ class Round:
     """What the runs of a round were like, before the model learned from them.
 
     Attributes:
-        right: the share of right answers.
+        right: for each question the share of its runs whose answer is right.
         calls: tools called in a run, in the mean.
-        kept: runs that the model learned from, those of earlier rounds included.
+        kept: runs that the model learned from.
     """
 
-    right: float
+    right: Tensor
     calls: float
     kept: int
 
 
-Choice = Callable[[Bool[Tensor, "runs"], Generator], Bool[Tensor, "runs"]]
+Choice = Callable[[Bool[Tensor, "questions samples"], Generator], Bool[Tensor, "questions samples"]]
 
 
-def the_right(right: Bool[Tensor, "runs"], generator: Generator) -> Bool[Tensor, "runs"]:
+def the_right(right: Bool[Tensor, "questions samples"], generator: Generator) -> Bool[Tensor, "questions samples"]:
     """Keep the right runs."""
     return right
 
 
-def as_many(right: Bool[Tensor, "runs"], generator: Generator) -> Bool[Tensor, "runs"]:
+def as_many(right: Bool[Tensor, "questions samples"], generator: Generator) -> Bool[Tensor, "questions samples"]:
     """Keep as many as are right, drawn from all: the control, which does not look at the answer."""
-    order = rand(right.shape, generator, device="cpu").argsort()
-    return order < int(right.sum())
+    order = rand((right.numel(),), generator, device="cpu").argsort()
+    return (order < int(right.sum())).view_as(right)
 
 
 @checked
@@ -60,29 +60,32 @@ def rejection_round(
     table: Table,
     config: TrainConfig,
     generator: Generator,
-    kept: Kept | None = None,
+    *,
+    samples: Count = 6,
     keep: Choice = the_right,
-) -> tuple[nn.Module, Round, Kept]:
-    """One round: the model that has learned, what its runs were like before, and all runs that were kept so far.
+) -> tuple[nn.Module, Round]:
+    """One round: the model that has learned, and what its runs were like before (eq-agents-rejection).
 
     Args:
         model: a `companion.language.contract.LanguageModel` that calls tools; trained in place.
-        questions: one run is drawn for each.
+        questions: what is asked.
         table: where a search looks.
         config: how the kept runs are learned.
         generator: draws the runs.
-        kept: of the rounds before.
-        keep: which of the runs to learn from, told which are right.
+        samples: G, runs for each question.
+        keep: which of them may be learned from, told which are right.
 
     Raises:
-        ValueError: not one run was kept, now or before.
+        ValueError: not one run was kept.
     """
-    runs = run_tools(model, questions, table, generator)
-    right = runs.right(questions, table)
-    mine = keep(right, generator).to(runs.ids.device)
-    fresh = (runs.ids[mine], runs.own[mine])
-    kept = fresh if kept is None else tuple(torch.cat(both) for both in zip(kept, fresh, strict=True))
-    if not len(kept[0]):
+    asked = [question for question in questions for _ in range(samples)]
+    runs = run_tools(model, asked, table, generator)
+    right = runs.right(asked, table).view(-1, samples)
+    kept = keep(right, generator)
+    length = torch.where(kept, runs.own.sum(1).cpu().view(-1, samples), runs.own.shape[1] + 1)
+    rows = (torch.arange(len(kept)) * samples + length.argmin(1))[kept.any(1)]
+    if not len(rows):
         raise ValueError(f"questions: got no right answer to {len(questions)}, wanted one at least to learn from")
-    found = Round(float(right.float().mean()), sum(runs.calls) / len(questions), len(kept[0]))
-    return train(model, answer_loss, kept, config).model, found, kept
+    found = Round(right.float().mean(1), sum(runs.calls) / len(asked), len(rows))
+    rows = rows.to(runs.ids.device)
+    return train(model, answer_loss, (runs.ids[rows], runs.own[rows]), config).model, found

@@ -88,16 +88,16 @@ class Energy:
 
 @checked
 def drawn_questions(countries: Sequence[str], n: Count, generator: Generator) -> list[Question]:
-    """n questions of the three kinds, each kind as often as the others, about some countries."""
+    """n questions about some countries: one in five about a single entry, two about a sum, two about a difference."""
     found = []
     for kind, first, second, here, there in zip(
-        *(randint(high, (n,), generator, device="cpu").tolist() for high in (3, 6, 5, len(countries), len(countries) - 1)),
+        *(randint(high, (n,), generator, device="cpu").tolist() for high in (5, 6, 5, len(countries), len(countries) - 1)),
         strict=True,
     ):  # fmt: skip
         field, country = FIELDS[first], countries[here]
         if kind == 0:
             found.append(Question(((field, country),)))
-        elif kind == 1:
+        elif kind < 3:
             shares = [name for name in FIELDS[1:] if name != field]
             found.append(Question(((field if first else "gas", country), (shares[second % 4], country)), "+"))
         else:

@@ -18,7 +18,7 @@ from companion.text.agents.tools import (
     drawn_questions, number_tokens,
 )  # fmt: skip
 
-CONTEXT = ASKED + 62
+CONTEXT = ASKED + 50
 
 
 @dataclass
@@ -45,11 +45,11 @@ def wander(question: Question, table: Table, dice: random.Random) -> tuple[list[
         ids.extend(tokens)
         own.extend([mine] * len(tokens))
 
-    for _ in range(4):
+    for _ in range(3):
         chance = dice.random()
         if results and chance < (0.6 if just_calculated else 0.25):
             break
-        just_calculated = len(results) > 1 and chance > 0.6
+        just_calculated = len(results) > 1 and chance > 0.5
         if just_calculated:
             first, second = dice.sample(results, 2)
             sign = question.sign if question.sign and dice.random() < 0.5 else dice.choice([*SIGNS])
@@ -79,8 +79,6 @@ def wanderings(n: int, generator: Generator) -> tuple[Int[Tensor, "n context"], 
     countries = ["".join(dice.choices(letters, k=3)) for _ in range(max(2, n))]
     for row, question in enumerate(drawn_questions(countries, n, generator)):
         tokens, mine = wander(question, Invented(dice), dice)
-        while len(tokens) > CONTEXT - ASKED:
-            tokens, mine = wander(question, Invented(dice), dice)
         ids[row, :ASKED] = torch.tensor(question.tokens())
         ids[row, ASKED : ASKED + len(tokens)] = torch.tensor(tokens)
         own[row, ASKED : ASKED + len(mine)] = torch.tensor(mine)
