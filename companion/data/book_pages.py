@@ -1,10 +1,11 @@
 """The prose of this book's lessons as it stood when the lesson on agents was written: passages, and questions about them.
 
-The snapshot lies in the package and is frozen: a book that changes does not change what is measured on it. Passages are the running
-text of the lessons without formulas on lines of their own, code, exercises and summaries, cut into 60 to 150 words where a section
-is long. Questions are of three kinds: the caption of each figure and the sentence of each claim, which are answered by the
-passages that stand before and after them, and some questions that were thought up in other words than the pages' (``asked``), whose
-passages were chosen by hand. A passage that stands elsewhere and answers as well is not counted. `tests.book.snapshot` makes the file.
+The snapshot lies in the package and is frozen: a book that changes does not change what is measured on it. Passages
+are the running text of the lessons without formulas on lines of their own, code, exercises and summaries, cut into 60
+to 150 words where a section is long. Questions are of three kinds: the caption of each figure and the sentence of
+each claim, which are answered by the passages that stand before and after them, and some questions that were thought
+up in other words than the pages' (``asked``), whose passages were chosen by hand. A passage that stands elsewhere and
+answers as well is not counted. `tests.book.snapshot` makes the file.
 """
 
 import gzip

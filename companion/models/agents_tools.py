@@ -34,7 +34,7 @@ def load() -> GPT:
 
 
 def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Module:
-    how = TrainConfig(steps=4 if smoke else 3_500, lr=3e-3, warmup=0.1, final_lr=0.02, weight_decay=0.1, seed=seed)
+    how = TrainConfig(steps=4 if smoke else 4_000, lr=3e-3, warmup=0.1, final_lr=0.02, weight_decay=0.1, seed=seed)
     return train(model, answer_loss, wanderings, how, checkpoint=checkpoint).model
 
 

@@ -1,10 +1,11 @@
-"""Make the frozen snapshot of the book's pages: ``python -m tests.book.snapshot`` writes ``companion/data/book_pages.json.gz``.
+"""Make the frozen snapshot of the book's pages: ``python -m tests.book.snapshot`` writes
+``companion/data/book_pages.json.gz``.
 
-Passages are the prose of the lessons, cut at headings and cells and into 60 to 150 words where a section is long; formulas on lines
-of their own, code, exercises, summaries and what a lesson promises at its start are left out. Each figure's caption and each claim
-is a question whose answer stands in the passage before it or in the one after it; `tests.book.asked` has some
-that were thought up. The file is frozen: a later book does not change
-what the lesson on agents measures; whoever makes it anew writes the new sum into `companion.data.book_pages`.
+Passages are the prose of the lessons, cut at headings and cells and into 60 to 150 words where a section is long;
+formulas on lines of their own, code, exercises, summaries and what a lesson promises at its start are left out. Each
+figure's caption and each claim is a question whose answer stands in the passage before it or in the one after it;
+``asked.txt`` has some that were thought up. The file is frozen: a later book does not change what the lesson on
+agents measures; whoever makes it anew writes the new sum into `companion.data.book_pages`.
 """
 
 import ast
@@ -13,23 +14,34 @@ import json
 import re
 from pathlib import Path
 
-from tests.book.asked import ASKED
 from tests.lessons import notebooks
 
 LEFT_OUT = ("What you will be able to do", "Summary", "Exercises", "What ages")
 FEWEST, MOST = 60, 150
+ASKED = Path(__file__).with_name("asked.txt")  # a page, a question, how the passages begin that answer it
 FILE = Path(notebooks.ROOT, "companion", "data", "book_pages.json.gz")
 
 
 def plain(text: str, glued: dict[str, str]) -> str:
     """Markdown as running words."""
-    text = re.sub(r"```.*?```|<details>.*?</details>|<[^>]+>|\$\$.*?\$\$( ?\([\w-]+\))?|^\([\w-]+\)=$", " ", text, flags=re.S | re.M)
+    text = re.sub(
+        r"```.*?```|<details>.*?</details>|<[^>]+>|\$\$.*?\$\$( ?\([\w-]+\))?|^\([\w-]+\)=$",
+        " ",
+        text,
+        flags=re.S | re.M,
+    )
     text = re.sub(r"\{glue:\w+\}`([\w-]+)`", lambda m: glued.get(m[1], ""), text)
     text = re.sub(r"\s*\{cite:\w+\}`[^`]*`", "", text)
-    text = re.sub(r"\{(numref|ref|eq|doc)\}`[^`]*`", lambda m: {"numref": "the figure", "eq": "the equation"}.get(m[1], "another lesson"), text)
+    text = re.sub(
+        r"\{(numref|ref|eq|doc)\}`[^`]*`",
+        lambda m: {"numref": "the figure", "eq": "the equation"}.get(m[1], "another lesson"),
+        text,
+    )
     text = re.sub(r"\{\w+\}`([^`<]*?)(\s*<[^`]*>)?`", r"\1", text)
     text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text)
-    text = re.sub(r"\$([^$]*)\$", lambda m: re.sub(r"\\(mathrm|text|bar|hat|operatorname|mathbf)|[{}\\]", "", m[1]), text)
+    text = re.sub(
+        r"\$([^$]*)\$", lambda m: re.sub(r"\\(mathrm|text|bar|hat|operatorname|mathbf)|[{}\\]", "", m[1]), text
+    )
     text = re.sub(r"\*\*?|`|^#+ .*$", "", text, flags=re.M)
     return " ".join(text.split())
 
@@ -50,7 +62,9 @@ def pieces(text: str) -> list[str]:
 
 def claims(source: str) -> list[str]:
     """The sentences that a cell's claims state."""
-    calls = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call) and getattr(n.func, "id", None) == "claim"]
+    calls = [
+        n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call) and getattr(n.func, "id", None) == "claim"
+    ]
     return [call.args[1].value for call in calls if isinstance(call.args[1], ast.Constant)]
 
 
@@ -61,7 +75,8 @@ def snapshot() -> dict[str, list[dict]]:
         if path.parent == notebooks.BOOK or notebooks.name(path).endswith("/agents"):
             continue
         read(path, passages, questions)
-    for lesson, text, *starts in ASKED:
+    for line in ASKED.read_text(encoding="utf-8").splitlines():
+        lesson, text, *starts = line.split(" | ")
         beside = [i for i, p in enumerate(passages) if p["lesson"] == lesson and p["text"].startswith(tuple(starts))]
         questions.append({"lesson": lesson, "kind": "asked", "text": text, "beside": beside})
     return {"passages": passages, "questions": questions}
@@ -95,7 +110,9 @@ def read(path: Path, passages: list[dict], questions: list[dict]) -> None:
                 heading = re.match(r"(#{1,3}) (.+)", part)
                 if heading:
                     close()
-                    title, section = (plain(heading[2], {}), "") if heading[1] == "#" else (title, plain(heading[2], {}))
+                    title, section = (
+                        (plain(heading[2], {}), "") if heading[1] == "#" else (title, plain(heading[2], {}))
+                    )
                 held = f"{held} {plain(part, glued)}".strip()
             if len(held.split()) >= FEWEST:
                 close()

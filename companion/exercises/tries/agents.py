@@ -1,4 +1,4 @@
-"""The tries of the lesson on agents: a word's weight in BM25, the contrastive loss, coverage and risk, a token that is copied."""
+"""The tries of the lesson on agents: a weight in BM25, the contrastive loss, coverage and risk, a copied token."""
 
 import math
 

@@ -4,8 +4,8 @@ With a confidence c_i and whether the answer would be right, r_i, and all answer
 
     coverage(t) = share answered,   risk(t) = share of the answered that is wrong               (eq-agents-risk)
 
-El-Yaniv and Wiener, "On the Foundations of Noise-free Selective Classification", JMLR 2010. The threshold is chosen on questions of
-its own: the lowest at which the risk is what one is ready to bear.
+El-Yaniv and Wiener, "On the Foundations of Noise-free Selective Classification", JMLR 2010. The threshold is chosen
+on questions of its own: the lowest at which the risk is what one is ready to bear.
 """
 
 from dataclasses import dataclass

@@ -3,10 +3,10 @@ r"""Looking pages up by the words that they share with a question: BM25.
     score(q, d) = Σ_{w in q} idf(w) · f (k + 1) / (f + k (1 - b + b |d| / mean |d|))             (eq-agents-bm25)
     idf(w) = ln(1 + (N - n_w + ½) / (n_w + ½))                                                  (eq-agents-idf)
 
-with f how often the word w stands in the page d, |d| the page's number of words, N pages and n_w of them with the word. A word
-that stands in the question twice counts twice. Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond",
-2009, doi:10.1561/1500000019, section 3. Departure: one is added inside the logarithm, as in Lucene, so that no word counts less
-than nothing.
+with f how often the word w stands in the page d, |d| the page's number of words, N pages and n_w of them with the
+word. A word that stands in the question twice counts twice. Robertson and Zaragoza, "The Probabilistic Relevance
+Framework: BM25 and Beyond", 2009, doi:10.1561/1500000019, section 3. Departure: one is added inside the logarithm, as
+in Lucene, so that no word counts less than nothing.
 
 Two lists are joined by the ranks alone, Cormack et al., "Reciprocal Rank Fusion", 2009, doi:10.1145/1571941.1572114:
 
@@ -116,9 +116,7 @@ def fused(
 
 
 @checked
-def best_rank(
-    scores: Float[Tensor, "questions pages"], answers: Sequence[Sequence[int]]
-) -> Int[Tensor, "questions"]:
+def best_rank(scores: Float[Tensor, "questions pages"], answers: Sequence[Sequence[int]]) -> Int[Tensor, "questions"]:
     """The rank of the highest of the pages that answer each question; recall@k is the share that is k at most.
 
     Raises:

@@ -2,15 +2,15 @@ r"""A recurrent translator that can also point: with some probability the next s
 
     P(w) = softmax(ℓ)_w + softmax(ℓ)_copy · Σ_{i: x_i = w} a_i                                 (eq-agents-copy)
 
-with ℓ the logits over the vocabulary and one entry more, which is the probability of copying, and a_i how much the writer looks at place
-i of the source. See et al., "Get To The Point: Summarization with Pointer-Generator Networks", 2017, arXiv:1704.04368, equations 8
-and 9. Departure: they compute the gate from the decoder's state by a layer of its own; here it is an entry of the softmax, as
-in Merity et al., "Pointer Sentinel Mixture Models", 2016, arXiv:1609.07843.
+with ℓ the logits over the vocabulary and one entry more, which is the probability of copying, and a_i how much the
+writer looks at place i of the source. See et al., "Get To The Point: Summarization with Pointer-Generator Networks",
+2017, arXiv:1704.04368, equations 8 and 9. Departure: they compute the gate from the decoder's state by a layer of its
+own; here it is an entry of the softmax, as in Merity et al., "Pointer Sentinel Mixture Models", 2016,
+arXiv:1609.07843.
 """
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 

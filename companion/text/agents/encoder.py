@@ -1,14 +1,16 @@
 r"""Looking pages up by a learned encoder: texts become vectors, and near vectors are meant to be about the same.
 
-Each term (a word, or a run of three characters of a word) has a vector; a text is the sum of its terms', each times the root of how
-rare it is (so that a shared term counts by its rarity once), scaled to length 1. Of a batch of pairs (q_i, d_i), a text and its passage, each q should find its own d among all d of the batch:
+Each term (a word, or a run of three characters of a word) has a vector; a text is the sum of its terms', each times
+the root of how rare it is (so that a shared term counts by its rarity once), scaled to length 1. Of a batch of pairs
+(q_i, d_i), a text and its passage, each q should find its own d among all d of the batch:
 
     L = -1/n Σ_i log exp(q_i · d_i / τ) / Σ_j exp(q_i · d_j / τ)                               (eq-agents-infonce)
 
-where the sum leaves out other copies of passage i. Van den Oord et al. 2018, arXiv:1807.03748, named it InfoNCE; that the other
-passages of the batch serve as wrong answers is from Karpukhin et al., "Dense Passage Retrieval", 2020, arXiv:2004.04906.
-Departures: theirs are two BERTs of 110 million weights each, and every question also gets a wrong passage that BM25 ranks high.
-Runs of characters as parts of a word's vector: Bojanowski et al. 2016, arXiv:1607.04606.
+where the sum leaves out other copies of passage i. Van den Oord et al. 2018, arXiv:1807.03748, named it InfoNCE; that
+the other passages of the batch serve as wrong answers is from Karpukhin et al., "Dense Passage Retrieval", 2020,
+arXiv:2004.04906. Departures: theirs are two BERTs of 110 million weights each, and every question also gets a wrong
+passage that BM25 ranks high. Runs of characters as parts of a word's vector: Bojanowski et al. 2016,
+arXiv:1607.04606.
 """
 
 import math
@@ -97,7 +99,7 @@ def info_nce(
 
 @checked
 def contrastive(temperature: Positive = 0.1) -> Callable[..., Tensor]:
-    """The loss as `companion.training.train` calls it, of batches of prepared questions, prepared passages and their numbers."""
+    """The loss as `companion.training.train` calls it: of prepared questions, prepared passages and their numbers."""
 
     def loss(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor], generator: Generator | None = None) -> Tensor:
         asked, read, passage = batch

@@ -1,10 +1,10 @@
-"""The loop around a model that calls tools: it stops the writing at each call, runs the tool, and writes the result into the text.
+"""The loop around a model that calls tools: it stops the writing at each call, runs it, and writes the result down.
 
     write until a call is closed → run it → put its result behind it → go on, until the model ends or the tokens are used up
 
-Yao et al., "ReAct: Synergizing Reasoning and Acting in Language Models", 2022, arXiv:2210.03629; Schick et al., "Toolformer", 2023,
-arXiv:2302.04761. What the tools have written is kept apart from what the model has (`Runs.own`): a model learns its own tokens, and
-only what it says itself is its answer.
+Yao et al., "ReAct: Synergizing Reasoning and Acting in Language Models", 2022, arXiv:2210.03629; Schick et al.,
+"Toolformer", 2023, arXiv:2302.04761. What the tools have written is kept apart from what the model has (`Runs.own`):
+a model learns its own tokens, and only what it says itself is its answer.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,8 +1,8 @@
 """What an encoder practises on: pairs of a text and its passage; and questions with misspelled words, to try it.
 
-Questions about pages come with their passages. Where nobody has asked, a page asks itself: each sentence is paired with what is left of
-its passage without it, and each heading with the passage below. The first is the inverse cloze task of Lee et al., "Latent
-Retrieval for Weakly Supervised Open Domain Question Answering", 2019, arXiv:1906.00300.
+Questions about pages come with their passages. Where nobody has asked, a page asks itself: each sentence is paired
+with what is left of its passage without it, and each heading with the passage below. The first is the inverse cloze
+task of Lee et al., "Latent Retrieval for Weakly Supervised Open Domain Question Answering", 2019, arXiv:1906.00300.
 """
 
 import re

@@ -1,10 +1,11 @@
 """A table's row in words: rows and sentences as tokens, templates, and a check of every number that a sentence says.
 
-A row reads  <name> <twh> 1 5 4 <share> hydro 8 9 <share> wind 1 0 …  with numbers digit by digit; in a sentence, too, the country is
-the token <name>, which the program that asked fills in (`spelled`). The course's own templates make the sentences to learn from, three for
-countries with two sources or more and one for those with a single one. A sentence is then read back: each number in it must be
-the row's, and stand at its place (`checked_sentence`). To compare a sentence with its table fact by fact is from Wiseman et al.,
-"Challenges in Data-to-Document Generation", 2017, arXiv:1707.08052.
+A row reads <name> <twh> 1 5 4 <share> hydro 8 9 <share> wind 1 0 … with numbers digit by digit; in a sentence, too,
+the country is the token <name>, which the program that asked fills in (`spelled`). The course's own templates make
+the sentences to learn from, three for countries with two sources or more and one for those with a single one. A
+sentence is then read back: each number in it must be the row's, and stand at its place (`checked_sentence`). To
+compare a sentence with its table fact by fact is from Wiseman et al., "Challenges in Data-to-Document Generation",
+2017, arXiv:1707.08052.
 """
 
 import re

@@ -3,9 +3,9 @@
     K = {of each question the shortest of its G runs whose answer is right, if one is}
     L = -mean over the model's own tokens of K of log p                                        (eq-agents-rejection)
 
-Nobody shows which call a question needs; a key says whether the answer was right. Zelikman et al., "STaR", 2022, arXiv:2203.14465.
-Departures: theirs begins every round again with the first model, draws one run, and hints where it failed. What the tools returned
-is read and never learned.
+Nobody shows which call a question needs; a key says whether the answer was right. Zelikman et al., "STaR", 2022,
+arXiv:2203.14465. Departures: theirs begins every round again with the first model, draws one run, and hints where it
+failed. What the tools returned is read and never learned.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,12 +1,13 @@
 """Questions about a table, and two tools to answer them with: a search and a calculator.
 
-A question asks for one entry of the table, for the sum of two fields of a country, or for the difference of two countries in a field.
-What is written after it is a *run*: calls, what the tools returned, and in the end an answer:
+A question asks for one entry of the table, for the sum of two fields of a country, or for the difference of two
+countries in a field. What is written after it is a *run*: calls, what the tools returned, and in the end an answer:
 
     wind DEU + solar DEU ?  search( wind DEU ) 2 7 ;  search( solar DEU ) 1 2 ;  calc( 2 7 + 1 2 ) 3 9 ;  say 3 9 .
 
-The model writes names of tools, letters, digits and signs; what stands from a closing bracket to the semicolon the tools have written.
-A search for what the table does not have, or a calculation of what are no two numbers, returns ``!``.
+The model writes names of tools, letters, digits and signs; what stands from a closing bracket to the semicolon the
+tools have written. A search for what the table does not have, or a calculation of what are no two numbers, returns
+``!``.
 """
 
 import operator
@@ -15,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-import torch
 from jaxtyping import Int
 from torch import Generator, Tensor
 
@@ -24,7 +24,22 @@ from companion.training.random import randint
 from companion.validate import Count, checked
 
 FIELDS = ("grams", "hydro", "wind", "solar", "coal", "gas")
-TOKENS = ("·", ".", "?", "!", ";", ")", "+", "-", "search(", "calc(", "say", *FIELDS, *"0123456789", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+TOKENS = (
+    "·",
+    ".",
+    "?",
+    "!",
+    ";",
+    ")",
+    "+",
+    "-",
+    "search(",
+    "calc(",
+    "say",
+    *FIELDS,
+    *"0123456789",
+    *"ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+)
 NUMBER = {token: i for i, token in enumerate(TOKENS)}
 BLANK, END, ASKS, ERROR, RETURNED, CLOSE = range(6)
 SEARCH, CALC, SAY = (NUMBER[token] for token in ("search(", "calc(", "say"))
@@ -117,10 +132,7 @@ def answer(question: Question, table: Table) -> int | None:
 def call(tokens: Sequence[int], table: Table) -> list[int]:
     """What a tool returns for a call, from its name to the closing bracket: a number's tokens, or ``!``."""
     name, *text, _ = (TOKENS[i] for i in tokens)
-    if name == "search(":
-        value = table.look_up((text[0], "".join(text[1:]))) if text else None
-    else:
-        value = _calculated("".join(text))
+    value = _calculated("".join(text)) if name == "calc(" else table.look_up((text[0] if text else "", "".join(text[1:])))
     return [ERROR] if value is None else number_tokens(value)
 
 

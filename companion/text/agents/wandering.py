@@ -1,9 +1,11 @@
 """Runs that wander: calls that are well written and badly chosen, in tables that were invented.
 
-Whoever learns from them can call tools, copy names and digits, and answer with what a tool returned; which call a question needs
-is not in them. In each step a run searches (a term of the question, or a field and a country that do not belong together), or calculates with two
-of the results, or answers with one; few end with the right answer, by chance. They stand in for the texts that a large model has read before anybody teaches it to use
-tools. The names and numbers of the tables are drawn anew for each run, so nothing about a country can be learned.
+Whoever learns from them can call tools, copy names and digits, and answer with what a tool returned; which call a
+question needs is not in them. In each step a run searches (a term of the question, more often one that it has not
+searched for, or one of its countries in any field), or calculates with two of the results in any order, or answers
+with one; some end with the right answer, by chance. They stand in for the texts that a large model has read before
+anybody teaches it to use tools. The names and numbers of the tables are drawn anew for each run, so nothing about a
+country can be learned.
 """
 
 import random
@@ -14,8 +16,23 @@ from jaxtyping import Bool, Int
 from torch import Generator, Tensor
 
 from companion.text.agents.tools import (
-    ASKED, CALC, CLOSE, END, ERROR, FIELDS, NUMBER, RETURNED, SAY, SEARCH, SIGNS, Question, Table, Term, call,
-    drawn_questions, number_tokens,
+    ASKED,
+    CALC,
+    CLOSE,
+    END,
+    ERROR,
+    FIELDS,
+    NUMBER,
+    RETURNED,
+    SAY,
+    SEARCH,
+    SIGNS,
+    Question,
+    Table,
+    Term,
+    call,
+    drawn_questions,
+    number_tokens,
 )  # fmt: skip
 
 CONTEXT = ASKED + 50
@@ -38,7 +55,7 @@ class Invented:
 
 def wander(question: Question, table: Table, dice: random.Random) -> tuple[list[int], list[bool]]:
     """A run, and which of its tokens are the model's own."""
-    ids, own, results = [], [], []
+    ids, own, results, searched = [], [], [], []
     just_calculated = False
 
     def write(tokens: list[int], mine: bool = True) -> None:
@@ -49,15 +66,17 @@ def wander(question: Question, table: Table, dice: random.Random) -> tuple[list[
         chance = dice.random()
         if results and chance < (0.6 if just_calculated else 0.25):
             break
-        just_calculated = len(results) > 1 and chance > 0.5
+        just_calculated = len(results) > 1 and chance > 0.4
         if just_calculated:
             first, second = dice.sample(results, 2)
             sign = question.sign if question.sign and dice.random() < 0.5 else dice.choice([*SIGNS])
             asked = [CALC, *number_tokens(first), NUMBER[sign], *number_tokens(second), CLOSE]
         else:
-            name, country = dice.choice(question.terms)
-            if dice.random() < 0.25:
-                name, country = dice.choice(FIELDS), dice.choice(question.terms)[1]
+            fresh = [term for term in question.terms if term not in searched]
+            name, country = dice.choice(fresh if fresh and dice.random() < 0.8 else question.terms)
+            if dice.random() < 0.2:
+                name = dice.choice(FIELDS)
+            searched.append((name, country))
             asked = [SEARCH, NUMBER[name], *(NUMBER[letter] for letter in country), CLOSE]
         write(asked)
         returned = call(asked, table)

@@ -24,7 +24,9 @@ class Told(nn.Module):
     def new_state(self, batch: int) -> TokenState:
         return TokenState(torch.zeros(batch, 0, dtype=torch.int64))
 
-    def forward(self, ids: Tensor, past_key_values: TokenState | None = None, attention_mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self, ids: Tensor, past_key_values: TokenState | None = None, attention_mask: Tensor | None = None
+    ) -> Tensor:
         if past_key_values is not None:
             past_key_values.ids = torch.cat([past_key_values.ids, ids], dim=1)
             return self(past_key_values.ids)[:, -ids.shape[1] :]

@@ -42,7 +42,7 @@ def test_words_and_runs_of_characters() -> None:
 
 
 def test_a_misspelled_word_keeps_some_runs_and_no_word() -> None:
-    """"brid" is no word of the pages; of its runs "<b…" no page has one, of "birdd" several."""
+    """ "brid" is no word of the pages; of its runs "<b…" no page has one, of "birdd" several."""
     assert float(BM25(PAGES).scores(["birdd"]).max()) == 0
     assert int(BM25(PAGES, trigrams).scores(["birdd"]).argmax()) == 2
 

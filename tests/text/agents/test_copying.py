@@ -32,7 +32,9 @@ def test_probabilities_sum_to_one_and_padding_is_never_copied() -> None:
 def test_with_a_gate_that_is_shut_it_is_the_translator_without_pointer() -> None:
     pointer, plain = PointerTranslator(SIZES), RecurrentAttentionTranslator(SIZES)
     weights = pointer.state_dict()
-    plain.load_state_dict(weights | {"head.weight": weights["head.weight"][:-1], "head.bias": weights["head.bias"][:-1]})
+    plain.load_state_dict(
+        weights | {"head.weight": weights["head.weight"][:-1], "head.bias": weights["head.bias"][:-1]}
+    )
     with torch.no_grad():
         pointer.head.weight[-1] = 0
         pointer.head.bias[-1] = -1e4

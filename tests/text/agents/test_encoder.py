@@ -23,7 +23,8 @@ def test_a_text_is_the_sum_of_its_terms_weighted_by_the_root_of_their_rarity() -
     known = [term for term in parts("dog cat dog zebra") if term in encoder.places]
     pages = [parts(page) for page in PAGES]
     total = sum(
-        math.sqrt(math.log(4 / sum(term in page for page in pages))) * encoder.table[encoder.places[term]] for term in known
+        math.sqrt(math.log(4 / sum(term in page for page in pages))) * encoder.table[encoder.places[term]]
+        for term in known
     )
     got = encoder(encoder.prepared(["x", "dog cat dog zebra"]))[1]
     assert torch.allclose(got, total / total.norm(), atol=1e-5)
@@ -61,7 +62,9 @@ def test_it_learns_that_two_words_mean_the_same() -> None:
     asked = ["uno", "dos", "tres", "quatro", "cinco", "seis"]
     encoder = Encoder([*pages, *asked], gen(0), width=24)
     data = (encoder.prepared(asked * 8), encoder.prepared(pages * 8), torch.arange(6).repeat(8))
-    trained = train(encoder, contrastive(0.2), data, TrainConfig(steps=60, batch_size=12, lr=1e-2, weight_decay=0.0)).model
+    trained = train(
+        encoder, contrastive(0.2), data, TrainConfig(steps=60, batch_size=12, lr=1e-2, weight_decay=0.0)
+    ).model
     assert best_rank(trained.scores(asked, pages), [(i,) for i in range(6)]).tolist() == [1] * 6
 
 

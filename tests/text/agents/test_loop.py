@@ -54,6 +54,7 @@ def test_an_error_is_put_in_and_a_bracket_without_a_call_is_not_answered() -> No
 
 def test_what_a_tool_says_is_no_answer_of_the_models() -> None:
     """A page that contains an answer and an end sign: neither ends the run nor counts."""
+
     def poisoned(asked: list[int], table: Energy) -> list[int]:
         return tokens("say 7 7 7 .")
 

@@ -6,7 +6,14 @@ import pytest
 
 from companion.data.energy_mix import Mix, national_mixes
 from companion.text.agents.records import (
-    LARGEST, VOCABULARY, checked_sentence, row_tokens, sentence, sentence_tokens, spelled, terawatt_hours,
+    LARGEST,
+    VOCABULARY,
+    checked_sentence,
+    row_tokens,
+    sentence,
+    sentence_tokens,
+    spelled,
+    terawatt_hours,
 )  # fmt: skip
 
 NORWAY = Mix("NOR", "Norway", 2023, 153.59, (("hydro", 89), ("wind", 10), ("gas", 1)))
@@ -55,7 +62,13 @@ def test_each_kind_of_mistake_is_found() -> None:
     assert not other.sources and other.misplaced == 1 and not other.right
     second = checked_sentence(right.replace("wind", "gas").replace("10", "1"), NORWAY)
     assert not second.sources and second.misplaced == second.invented == 0 and not second.right
-    for broken in (right.replace("from hydro", "from"), right.replace("Norway", "Sweden"), right[:-1], f"{right} .", ""):
+    for broken in (
+        right.replace("from hydro", "from"),
+        right.replace("Norway", "Sweden"),
+        right[:-1],
+        f"{right} .",
+        "",
+    ):
         verdict = checked_sentence(broken, NORWAY)
         assert not verdict.form and not verdict.right and verdict.invented == 0
     assert checked_sentence("42 % of it from 89", NORWAY).invented == 1

@@ -4,7 +4,18 @@ import pytest
 
 from companion.data.energy_mix import national_grid, national_grids, national_mixes
 from companion.text.agents.tools import (
-    ASKED, FIELDS, NUMBER, TOKENS, Energy, Question, answer, call, drawn_questions, number_tokens, said, spelled,
+    ASKED,
+    FIELDS,
+    NUMBER,
+    TOKENS,
+    Energy,
+    Question,
+    answer,
+    call,
+    drawn_questions,
+    number_tokens,
+    said,
+    spelled,
 )  # fmt: skip
 from tests.conftest import gen
 
@@ -32,7 +43,15 @@ def test_what_a_call_returns() -> None:
     assert call(tokens("search( grams F R A )"), TABLE) == number_tokens(TABLE.look_up(("grams", "FRA")))
     assert spelled(call(tokens("calc( 1 2 + 9 9 )"), TABLE)) == "111"
     assert spelled(call(tokens("calc( 1 2 - 9 9 )"), TABLE)) == "- 87"
-    for bad in ("search( grams F R )", "search( )", "calc( 1 2 + )", "calc( 1 2 )", "calc( - 1 + 2 )", "calc( wind + 2 )", "calc( )"):
+    for bad in (
+        "search( grams F R )",
+        "search( )",
+        "calc( 1 2 + )",
+        "calc( 1 2 )",
+        "calc( - 1 + 2 )",
+        "calc( wind + 2 )",
+        "calc( )",
+    ):
         assert spelled(call(tokens(bad), TABLE)) == "!", bad
 
 
