@@ -16,7 +16,6 @@ arXiv:1607.04606.
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import cache
 
 import torch
 from jaxtyping import Float, Int
@@ -28,7 +27,6 @@ from companion.training.random import randn
 from companion.validate import Count, Positive, checked
 
 
-@cache
 def parts(text: str) -> frozenset[str]:
     """The words of a text, and their runs of three characters."""
     return frozenset(f"{word} " for word in words(text)) | frozenset(trigrams(text))
@@ -53,17 +51,24 @@ class Encoder(nn.Module):
         if not holding:
             raise ValueError(f"pages: got {len(pages)} pages without a term, wanted one with a term at least")
         self.places = {term: i for i, term in enumerate(sorted(holding), 1)}  # 0 pads
+        self._read: dict[str, Tensor] = {}  # texts are read again and again
         rarity = [0.0, *(math.sqrt(math.log((1 + len(pages)) / holding[term])) for term in self.places)]
         self.register_buffer("rarity", torch.tensor(rarity))
         self.table = nn.Parameter(randn((len(rarity), width), generator) * width**-0.5)
 
     def prepared(self, texts: Sequence[str]) -> Int[Tensor, "texts longest"]:
         """The terms of each text by their numbers, filled up with 0: what `forward` reads."""
-        rows = [sorted(self.places[term] for term in parts(text) if term in self.places) for text in texts]
+        rows = [self._numbers(text) for text in texts]
         found = torch.zeros(len(rows), max(1, *map(len, rows)), dtype=torch.int64)
         for place, row in zip(found, rows, strict=True):
-            place[: len(row)] = torch.tensor(row)
+            place[: len(row)] = row
         return found
+
+    def _numbers(self, text: str) -> Int[Tensor, "terms"]:
+        if text not in self._read:
+            known = sorted(self.places[term] for term in parts(text) if term in self.places)
+            self._read[text] = torch.tensor(known, dtype=torch.int64)
+        return self._read[text]
 
     def forward(self, terms: Int[Tensor, "texts longest"]) -> Float[Tensor, "texts width"]:
         """Texts as unit vectors."""

@@ -132,7 +132,9 @@ def answer(question: Question, table: Table) -> int | None:
 def call(tokens: Sequence[int], table: Table) -> list[int]:
     """What a tool returns for a call, from its name to the closing bracket: a number's tokens, or ``!``."""
     name, *text, _ = (TOKENS[i] for i in tokens)
-    value = _calculated("".join(text)) if name == "calc(" else table.look_up((text[0] if text else "", "".join(text[1:])))
+    value = (
+        _calculated("".join(text)) if name == "calc(" else table.look_up((text[0] if text else "", "".join(text[1:])))
+    )
     return [ERROR] if value is None else number_tokens(value)
 
 
