@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from companion.data.chats import chats
-from companion.language.tokenizers import ByteLevelBPE
 from companion.language.scoring import mean_nats
+from companion.language.tokenizers import ByteLevelBPE
 from companion.models.chat_small import VOCAB_SIZE, load, running_text
 from companion.text.llama import Llama
 from companion.weights import card
