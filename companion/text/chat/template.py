@@ -1,7 +1,8 @@
-"""A chat template: how a conversation becomes one text, and which of its tokens the model learns to write.
+"""A chat template: how a conversation becomes one text, and which of its tokens the model learns to write::
 
     <|user|> hello<|end|><|assistant|> hi, how are you?<|end|>                          (eq-chat-template)
                                        ‾‾‾‾‾‾‾‾‾‾‾‾‾‾‾‾‾‾‾‾‾
+
 The marked tokens are targets; the rest is read and not learned. Each role is a token of its own, and what a user types
 is never read as one. Ouyang et al., "Training language models to follow instructions with human feedback", 2022,
 arXiv:2203.02155, section 3, call the training on demonstrations supervised fine-tuning.
