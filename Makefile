@@ -6,6 +6,9 @@ PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3 py
 # Where the CPU build of torch comes from on Linux, so that nobody pulls gigabytes of CUDA. For a GPU: make … TORCH_INDEX=
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
+# Where it is set, each of some hundred processes would compile every library anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 STAMP := .venv/.installed
 RUNNER := $(BIN)/python -m tests.lessons
