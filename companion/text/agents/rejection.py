@@ -20,7 +20,6 @@ from companion.text.agents.tools import Question, Table
 from companion.text.reasoning.tasks import answer_loss
 from companion.training import train
 from companion.training.optimization import TrainConfig
-from companion.training.random import rand
 from companion.validate import Count, checked
 
 
@@ -39,18 +38,17 @@ class Round:
     kept: int
 
 
-Choice = Callable[[Bool[Tensor, "questions samples"], Generator], Bool[Tensor, "questions samples"]]
+Choice = Callable[[Bool[Tensor, "questions samples"]], Bool[Tensor, "questions samples"]]
 
 
-def the_right(right: Bool[Tensor, "questions samples"], generator: Generator) -> Bool[Tensor, "questions samples"]:
+def the_right(right: Bool[Tensor, "questions samples"]) -> Bool[Tensor, "questions samples"]:
     """Keep the right runs."""
     return right
 
 
-def as_many(right: Bool[Tensor, "questions samples"], generator: Generator) -> Bool[Tensor, "questions samples"]:
-    """Keep as many as are right, drawn from all: the control, which does not look at the answer."""
-    order = rand((right.numel(),), generator, device="cpu").argsort()
-    return (order < int(right.sum())).view_as(right)
+def all_of_them(right: Bool[Tensor, "questions samples"]) -> Bool[Tensor, "questions samples"]:
+    """Keep every run: the control, which does not look at the answer."""
+    return torch.ones_like(right)
 
 
 @checked
@@ -60,7 +58,6 @@ def rejection_round(
     table: Table,
     config: TrainConfig,
     generator: Generator,
-    *,
     samples: Count = 6,
     keep: Choice = the_right,
 ) -> tuple[nn.Module, Round]:
@@ -81,7 +78,7 @@ def rejection_round(
     asked = [question for question in questions for _ in range(samples)]
     runs = run_tools(model, asked, table, generator)
     right = runs.right(asked, table).view(-1, samples)
-    kept = keep(right, generator)
+    kept = keep(right)
     length = torch.where(kept, runs.own.sum(1).cpu().view(-1, samples), runs.own.shape[1] + 1)
     rows = (torch.arange(len(kept)) * samples + length.argmin(1))[kept.any(1)]
     if not len(rows):

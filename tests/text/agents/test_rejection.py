@@ -6,7 +6,7 @@ from torch import Tensor
 
 from companion.text.agents import rejection
 from companion.text.agents.loop import Runs
-from companion.text.agents.rejection import as_many, rejection_round, the_right
+from companion.text.agents.rejection import all_of_them, rejection_round, the_right
 from companion.text.agents.tools import Question
 from companion.training import TrainConfig
 from tests.conftest import gen, rejects
@@ -69,13 +69,13 @@ def test_what_the_tools_wrote_is_not_learned(monkeypatch: pytest.MonkeyPatch) ->
     assert torch.equal(trained(20), trained(21))
 
 
-def test_the_control_keeps_as_many_and_does_not_look() -> None:
-    right = (torch.arange(200) < 60).view(50, 4)
-    assert torch.equal(the_right(right, gen(0)), right)
-    kept = as_many(right, gen(0))
-    assert kept.shape == (50, 4) and int(kept.sum()) == 60
-    assert 5 < int((kept & right).sum()) < 32  # 18 by chance
-    assert not torch.equal(kept, as_many(right, gen(1)))
+def test_the_control_keeps_all_and_does_not_look(monkeypatch: pytest.MonkeyPatch, learned) -> None:
+    monkeypatch.setattr(rejection, "run_tools", lambda *args: made([None, WIND, None, COAL], [3, 4, 2, 2]))
+    _, found = rejection_round(small(), [ONE, ONE, TWO, TWO], TABLE, HOW, gen(0), 1, all_of_them)
+    assert found.kept == 4 and learned[0][0][:, 0].tolist() == [0, 1, 2, 3]
+    assert found.right.tolist() == [0, 1, 0, 1]
+    right = torch.tensor([[True, False]])
+    assert the_right(right) is right
 
 
 def test_no_right_run() -> None:
