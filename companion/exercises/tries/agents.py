@@ -91,7 +91,7 @@ TRIES = (
         },
     ),
     Try(
-        "3.4-agents-4", "copy(p, gate, looks, source)", copy, _tokens,
+        "3.4-agents-4", "copy_or_write(p, gate, looks, source)", copy, _tokens,
         {
             "a token that stands twice in the source gets both of its looks": _overwritten,
             "the model's own choice must shrink to 1 - gate": lambda p, c, a, s: p.scatter_add(0, s, c * a),

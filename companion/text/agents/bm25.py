@@ -1,9 +1,9 @@
 r"""Looking pages up by the words that they share with a question: BM25.
 
-    score(q, d) = Σ_{w in q} idf(w) · f (k + 1) / (f + k (1 - b + b |d| / mean |d|))             (eq-agents-bm25)
+    score(q, d) = Σ_{w in q} idf(w) · f (k + 1) / (f + k (1 - b + b n_d / mean n_d))             (eq-agents-bm25)
     idf(w) = ln(1 + (N - n_w + ½) / (n_w + ½))                                                  (eq-agents-idf)
 
-with f how often the word w stands in the page d, |d| the page's number of words, N pages and n_w of them with the
+with f how often the word w stands in the page d, n_d the page's number of words, N pages and n_w of them with the
 word. A word that stands in the question twice counts twice. Robertson and Zaragoza, "The Probabilistic Relevance
 Framework: BM25 and Beyond", 2009, doi:10.1561/1500000019, section 3. Departure: one is added inside the logarithm, as
 in Lucene, so that no word counts less than nothing.
