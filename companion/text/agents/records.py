@@ -1,12 +1,12 @@
 """A table's row in words: rows and sentences as tokens, templates, and a check of every number that a sentence says.
 
-Two tables: what each country's electricity was made of, and what each lesson of this course was measured to cost. A
-row reads <name> <twh> 1 5 4 <share> hydro 8 9 <share> wind 1 0 …, or <name> <seconds> 7 2 . 1 <memory> 5 2 3 <claims>
-1 0, with numbers digit by digit; in a sentence, too, the country or lesson is the token <name>, which the program that
-asked fills in (`spelled`). The course's own templates make the sentences to learn from: three for countries with two
-sources or more, one for those with a single one, three for lessons. A sentence is then read back: each number in it
-must be the row's, and stand at its place (`checked_sentence`). To compare a sentence with its table fact by fact is
-from Wiseman et al., "Challenges in Data-to-Document Generation", 2017, arXiv:1707.08052.
+A row of the electricity of countries reads <name> <twh> 1 5 4 <share> hydro 8 9 <share> wind 1 0 … with numbers digit
+by digit; in a sentence, too, the country is the token <name>, which the program that asked fills in (`spelled`). The
+course's own templates make the sentences to learn from, three for countries with two sources or more and one for those
+with a single one; three more are for the course's own table, what each of its lessons was measured to cost. A sentence
+is then read back: each number in it must be the row's, and stand at its place (`checked_sentence`). To compare a
+sentence with its table fact by fact is from Wiseman et al., "Challenges in Data-to-Document Generation", 2017,
+arXiv:1707.08052.
 """
 
 import re
@@ -32,9 +32,8 @@ LESSON = (
     "The {claims} claims of {name} took {seconds} s and {memory} MB .",
 )
 LARGEST = 5  # sources of a row
-_WORDS = sorted({w for text in (*COUNTRY, SINGLE, *LESSON) for w in text.split() if not w.startswith("{")})
-_LABELS = ("<name>", "<twh>", "<share>", "<seconds>", "<memory>", "<claims>")
-VOCABULARY = ("<pad>", "<end>", *_LABELS, *SOURCES, *_WORDS, *"0123456789")
+_WORDS = sorted({word for text in (*COUNTRY, SINGLE) for word in text.split() if not word.startswith("{")})
+VOCABULARY = ("<pad>", "<end>", "<name>", "<twh>", "<share>", *SOURCES, *_WORDS, *"0123456789")
 _PLACE = {token: i for i, token in enumerate(VOCABULARY)}
 Record = Mix | Cost
 
@@ -86,28 +85,29 @@ def sentence(record: Record, template: int) -> str:
     return _filled(record, template, name_of(record))
 
 
-def row_tokens(record: Record) -> list[int]:
-    """A row, with a country's five largest sources at most."""
-    tokens = ["<name>"]
-    for name, number in [*facts(record).items()][: 1 + LARGEST]:
-        tokens += ["<share>", name, *number] if name in SOURCES else [f"<{name}>", *number]
+def row_tokens(mix: Mix) -> list[int]:
+    """A country's row, with its five largest sources at most."""
+    total, *shares = facts(mix).items()
+    tokens = ["<name>", "<twh>", *total[1]]
+    for source, share in shares[:LARGEST]:
+        tokens += ["<share>", source, *share]
     return [_PLACE[token] for token in tokens]
 
 
-def sentence_tokens(record: Record, template: int) -> list[int]:
-    """A row's sentence, with the end token."""
+def sentence_tokens(mix: Mix, template: int) -> list[int]:
+    """A country's sentence, with the end token."""
     found = []
-    for word in _filled(record, template, "<name>").split():
+    for word in _filled(mix, template, "<name>").split():
         found += [word] if word in _PLACE else list(word)
     return [*(_PLACE[token] for token in found), END]
 
 
-def spelled(ids: Sequence[int] | Int[Tensor, "tokens"], record: Record) -> str:
-    """Tokens up to the end token as a text, with the row's name; digits are joined to numbers."""
+def spelled(ids: Sequence[int] | Int[Tensor, "tokens"], mix: Mix) -> str:
+    """Tokens up to the end token as a text, with the country's name; digits are joined to numbers."""
     tokens = [VOCABULARY[int(i)] for i in ids]
     tokens = tokens[: tokens.index("<end>")] if "<end>" in tokens else tokens
     text = " ".join(tokens)
-    return re.sub(r"(?<=[\d.]) (?=\d)|(?<=\d) (?=\. \d)", "", text).replace("<name>", name_of(record))
+    return re.sub(r"(?<=[\d.]) (?=\d)|(?<=\d) (?=\. \d)", "", text).replace("<name>", mix.country)
 
 
 def checked_sentence(text: str, record: Record) -> Verdict:
