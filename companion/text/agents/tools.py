@@ -180,5 +180,7 @@ def _calculated(text: str) -> int | None:
 def _term(term: Term) -> list[str]:
     field, country = term
     if field not in FIELDS or not re.fullmatch("[A-Z]{3}", country):
-        raise ValueError(f"terms: got {term}, wanted a field, one of {FIELDS}, and three capital letters, such as 'FRA'")
+        raise ValueError(
+            f"terms: got {term}, wanted a field, one of {FIELDS}, and three capital letters, such as 'FRA'"
+        )
     return [field, *country]

@@ -51,7 +51,9 @@ def test_of_each_question_a_right_run_is_kept_that_is_drawn(monkeypatch: pytest.
     firsts = [int(ids[0, 0]) for ids, _ in learned]
     assert all(ids[1:, 0].tolist() == [4] for ids, _ in learned)
     assert set(firsts) == {1, 2} and 4 <= firsts.count(1) <= 16  # 20 fair draws: outside in 3 of 1,000 cases
-    assert all(own.sum(1).tolist() == [4 if first == 1 else 3, 5] for first, (_, own) in zip(firsts, learned, strict=True))
+    assert all(
+        own.sum(1).tolist() == [4 if first == 1 else 3, 5] for first, (_, own) in zip(firsts, learned, strict=True)
+    )
 
 
 def test_a_question_without_a_right_run_is_left_out(monkeypatch: pytest.MonkeyPatch, learned) -> None:
