@@ -1,4 +1,4 @@
-"""A small language model that can call a search and a calculator, and does not know when to call which.
+"""A small language model that can call a search and a calculator, and half knows when to call which.
 
 A GPT of 2 layers reads runs that wander in tables that were invented (`companion.text.agents.wandering`): it learns to
 write calls, to copy names and digits, and to answer with what a tool returned.
@@ -52,7 +52,7 @@ def _measure(model: nn.Module, smoke: bool = False) -> dict[str, float]:
 
 RECIPE = Recipe(
     name="agents_tools",
-    about="A GPT that can call a search and a calculator, and does not know when to call which.",
+    about="A GPT that can call a search and a calculator, and half knows when to call which.",
     data="generated: questions about invented tables, with runs that wander",
     build=build,
     train=_train,

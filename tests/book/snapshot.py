@@ -1,17 +1,19 @@
-"""Make the frozen snapshot of the book's pages: ``python -m tests.book.snapshot`` writes
-``companion/data/book_pages.json.gz``.
+"""Make the frozen snapshots of the book that the lesson on agents reads: ``python -m tests.book.snapshot pages`` writes
+``companion/data/book_pages.json.gz``, ``costs`` writes ``companion/data/course_costs.json``.
 
 Passages are the prose of the lessons, cut at headings and cells and into 60 to 150 words where a section is long;
 formulas on lines of their own, code, exercises, summaries and what a lesson promises at its start are left out. Each
 figure's caption and each claim is a question whose answer stands in the passage before it or in the one after it;
-``asked.txt`` has some that were thought up. The file is frozen: a later book does not change what the lesson on
-agents measures; whoever makes it anew writes the new sum into `companion.data.book_pages`.
+``asked.txt`` has some that were thought up. Costs are the rows of ``measured.json``. The files are frozen: a later
+book does not change what the lesson on agents measures; whoever makes one anew writes the new sum into
+`companion.data.book_pages` or `companion.data.course_costs`.
 """
 
 import ast
 import gzip
 import json
 import re
+import sys
 from pathlib import Path
 
 from tests.lessons import notebooks
@@ -19,7 +21,7 @@ from tests.lessons import notebooks
 LEFT_OUT = ("What you will be able to do", "Summary", "Exercises", "What ages")
 FEWEST, MOST = 60, 150
 ASKED = Path(__file__).with_name("asked.txt")  # a page, a question, how the passages begin that answer it
-FILE = Path(notebooks.ROOT, "companion", "data", "book_pages.json.gz")
+DATA = Path(notebooks.ROOT, "companion", "data")
 
 
 def plain(text: str, glued: dict[str, str]) -> str:
@@ -131,8 +133,24 @@ def read(path: Path, passages: list[dict], questions: list[dict]) -> None:
     close()
 
 
+def costs() -> dict[str, list | str]:
+    """Each lesson's page, seconds, megabytes and number of claims, but for the lesson on agents itself."""
+    table = json.loads((notebooks.BOOK / "measured.json").read_text(encoding="utf-8"))
+    rows = [
+        [re.sub(r"3_\d\d_", "", name), row["seconds"], row["memory_mb"], len(row["claims"])]
+        for name, row in sorted(table.items())
+        if not name.endswith("/agents")
+    ]
+    return {"license": "CC BY 4.0", "rows": rows}
+
+
 if __name__ == "__main__":
-    found = snapshot()
-    data = json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
-    FILE.write_bytes(gzip.compress(data, 9, mtime=0))
-    print(len(found["passages"]), len(found["questions"]), FILE.stat().st_size)
+    if sys.argv[1:] == ["costs"]:
+        (DATA / "course_costs.json").write_text(json.dumps(costs(), separators=(",", ":")), encoding="utf-8")
+    elif sys.argv[1:] == ["pages"]:
+        found = snapshot()
+        data = json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
+        (DATA / "book_pages.json.gz").write_bytes(gzip.compress(data, 9, mtime=0))
+        print(len(found["passages"]), len(found["questions"]))
+    else:
+        sys.exit("pages or costs?")

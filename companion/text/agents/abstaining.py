@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from companion.validate import Share, checked
+from companion.validate import Finite, Share, checked
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Selective:
 
 
 @checked
-def risk_coverage(confidence: Float[Tensor, "n"], right: Bool[Tensor, "n"]) -> Selective:
+def risk_coverage(confidence: Finite[Tensor, "n"], right: Bool[Tensor, "n"]) -> Selective:
     """The curve (eq-agents-risk): entry i answers the i + 1 surest questions."""
     order = confidence.argsort(descending=True, stable=True)
     answered = torch.arange(1, len(order) + 1)
@@ -42,7 +42,7 @@ def risk_coverage(confidence: Float[Tensor, "n"], right: Bool[Tensor, "n"]) -> S
 
 
 @checked
-def threshold_for(confidence: Float[Tensor, "n"], right: Bool[Tensor, "n"], risk: Share) -> float:
+def threshold_for(confidence: Finite[Tensor, "n"], right: Bool[Tensor, "n"], risk: Share) -> float:
     """The lowest threshold at which the risk is no more than one is ready to bear; infinite if there is none."""
     curve = risk_coverage(confidence, right)
     last = torch.cat([curve.threshold[1:] < curve.threshold[:-1], torch.tensor([True])])  # equals are answered together

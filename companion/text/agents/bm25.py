@@ -22,9 +22,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from companion.validate import NonNegative, Positive, Share, checked
+from companion.validate import Finite, NonNegative, Positive, Share, checked
 
 Terms = Callable[[str], list[str]]
+
+
+def check_texts(name: str, texts: Sequence[str]) -> None:
+    """Raise ``ValueError`` if texts are a single one: each letter of it would be taken for a text."""
+    if isinstance(texts, str):
+        raise ValueError(f"{name}: got one text, {texts[:20]!r}, wanted a list of texts; put it into one: [text]")
 
 
 def words(text: str) -> list[str]:
@@ -59,11 +65,12 @@ class BM25:
         b: how much a long page is held back, from 0 to 1.
 
     Raises:
-        ValueError: no pages, or none with a term.
+        ValueError: no pages, or none with a term; or one text in place of a list.
     """
 
     @checked
     def __init__(self, pages: Sequence[str], terms: Terms = words, *, k: Positive = 1.2, b: Share = 0.75) -> None:
+        check_texts("pages", pages)
         counts = [Counter(terms(page)) for page in pages]
         self.terms, self.places = terms, {}
         for count in counts:
@@ -77,14 +84,16 @@ class BM25:
         holding = (table > 0).sum(0)
         self.idf = torch.log1p((len(pages) - holding + 0.5) / (holding + 0.5))
         length = table.sum(1, keepdim=True)
-        self.weights = bm25_weight(table, length, float(length.mean()), self.idf, k, b)
+        weights = bm25_weight(table, length, float(length.mean()), self.idf, k, b)
+        self.pages, self.weights = len(pages), weights.T.contiguous()  # a word's side by side: ten times as fast
 
     def scores(self, questions: Sequence[str]) -> Float[Tensor, "questions pages"]:
         """The score of every page for each question (eq-agents-bm25); 0 where they share no term."""
-        found = torch.zeros(len(questions), len(self.weights))
+        check_texts("questions", questions)
+        found = torch.zeros(len(questions), self.pages)
         for row, question in zip(found, questions, strict=True):
             known = [self.places[term] for term in self.terms(question) if term in self.places]
-            row += self.weights[:, known].sum(1)
+            row += self.weights[known].sum(0)
         return found
 
     def matched(self, questions: Sequence[str]) -> Float[Tensor, "questions"]:
@@ -92,7 +101,7 @@ class BM25:
 
         A term that no page has counts as the rarest would.
         """
-        rarest = math.log1p((len(self.weights) + 0.5) / 0.5)
+        rarest = math.log1p((self.pages + 0.5) / 0.5)
         most = []
         for question in questions:
             known = [self.places.get(term) for term in self.terms(question)]
@@ -101,7 +110,7 @@ class BM25:
 
 
 @checked
-def ranks(scores: Float[Tensor, "questions pages"]) -> Int[Tensor, "questions pages"]:
+def ranks(scores: Finite[Tensor, "questions pages"]) -> Int[Tensor, "questions pages"]:
     """The rank of each page for each question: 1 for the highest score; of equals the first comes first."""
     order = scores.argsort(dim=1, descending=True, stable=True)
     return order.argsort(1) + 1
@@ -111,18 +120,29 @@ def ranks(scores: Float[Tensor, "questions pages"]) -> Int[Tensor, "questions pa
 def fused(
     rankings: Sequence[Int[Tensor, "questions pages"]], constant: NonNegative = 60.0
 ) -> Float[Tensor, "questions pages"]:
-    """Scores of several rankings together (eq-agents-fusion)."""
+    """Scores of several rankings together (eq-agents-fusion).
+
+    Raises:
+        ValueError: no ranking.
+    """
+    if not rankings:
+        raise ValueError("rankings: got none, wanted one at least")
     return sum(1 / (constant + ranking) for ranking in rankings)
 
 
 @checked
-def best_rank(scores: Float[Tensor, "questions pages"], answers: Sequence[Sequence[int]]) -> Int[Tensor, "questions"]:
+def best_rank(scores: Finite[Tensor, "questions pages"], answers: Sequence[Sequence[int]]) -> Int[Tensor, "questions"]:
     """The rank of the highest of the pages that answer each question; recall@k is the share that is k at most.
 
     Raises:
-        ValueError: not a page at least for each question.
+        ValueError: not a page at least for each question, or one that is not there.
     """
     if len(answers) != len(scores) or not all(answers):
         raise ValueError(f"answers: got {len(answers)} lists, wanted {len(scores)}, none of them empty")
+    numbers = [page for pages in answers for page in pages]
+    if min(numbers) < 0 or max(numbers) >= scores.shape[1]:
+        raise ValueError(
+            f"answers: got pages from {min(numbers)} to {max(numbers)}, wanted numbers from 0 to {scores.shape[1] - 1}"
+        )
     found = ranks(scores)
     return torch.stack([found[i, list(pages)].min() for i, pages in enumerate(answers)])

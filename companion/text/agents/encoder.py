@@ -22,7 +22,7 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from companion.text.agents.bm25 import trigrams, words
+from companion.text.agents.bm25 import check_texts, trigrams, words
 from companion.training.random import randn
 from companion.validate import Count, Positive, checked
 
@@ -41,12 +41,13 @@ class Encoder(nn.Module):
         width: of the vectors.
 
     Raises:
-        ValueError: pages without a term.
+        ValueError: pages without a term, or one text in place of a list.
     """
 
     @checked
     def __init__(self, pages: Sequence[str], generator: Generator, *, width: Count = 256) -> None:
         super().__init__()
+        check_texts("pages", pages)
         holding = Counter(term for page in pages for term in parts(page))
         if not holding:
             raise ValueError(f"pages: got {len(pages)} pages without a term, wanted one with a term at least")
@@ -58,6 +59,7 @@ class Encoder(nn.Module):
 
     def prepared(self, texts: Sequence[str]) -> Int[Tensor, "texts longest"]:
         """The terms of each text by their numbers, filled up with 0: what `forward` reads."""
+        check_texts("texts", texts)
         rows = [self._numbers(text) for text in texts]
         found = torch.zeros(len(rows), max(1, *map(len, rows)), dtype=torch.int64)
         for place, row in zip(found, rows, strict=True):
@@ -83,11 +85,12 @@ class Encoder(nn.Module):
             return (asked @ read.T).cpu()
 
 
+@checked
 def info_nce(
     asked: Float[Tensor, "n width"],
     read: Float[Tensor, "n width"],
     passage: Int[Tensor, "n"],
-    temperature: float,
+    temperature: Positive,
 ) -> Float[Tensor, ""]:
     """The contrastive loss of a batch (eq-agents-infonce), in nats.
 

@@ -1,11 +1,12 @@
 """A table's row in words: rows and sentences as tokens, templates, and a check of every number that a sentence says.
 
-A row reads <name> <twh> 1 5 4 <share> hydro 8 9 <share> wind 1 0 … with numbers digit by digit; in a sentence, too,
-the country is the token <name>, which the program that asked fills in (`spelled`). The course's own templates make
-the sentences to learn from, three for countries with two sources or more and one for those with a single one. A
-sentence is then read back: each number in it must be the row's, and stand at its place (`checked_sentence`). To
-compare a sentence with its table fact by fact is from Wiseman et al., "Challenges in Data-to-Document Generation",
-2017, arXiv:1707.08052.
+A row of the electricity of countries reads <name> <twh> 1 5 4 <share> hydro 8 9 <share> wind 1 0 … with numbers digit
+by digit; in a sentence, too, the country is the token <name>, which the program that asked fills in (`spelled`). The
+course's own templates make the sentences to learn from, three for countries with two sources or more and one for those
+with a single one; three more are for the course's own table, what each of its lessons was measured to cost. A sentence
+is then read back: each number in it must be the row's, and stand at its place (`checked_sentence`). To compare a
+sentence with its table fact by fact is from Wiseman et al., "Challenges in Data-to-Document Generation", 2017,
+arXiv:1707.08052.
 """
 
 import re
@@ -15,19 +16,26 @@ from dataclasses import dataclass
 from jaxtyping import Int
 from torch import Tensor
 
+from companion.data.course_costs import Cost
 from companion.data.energy_mix import SOURCES, Mix
 from companion.text.t5.text_to_text import END
 
-TEMPLATES = (
+COUNTRY = (
     "{name} made {twh} TWh , {a} % of it from {A} and {b} % from {B} .",
     "{A} gave {a} % of the {twh} TWh of {name} , {B} gave {b} % .",
     "Of {twh} TWh in {name} , {a} % came from {A} and {b} % from {B} .",
 )
 SINGLE = "{name} made {twh} TWh , {a} % of it from {A} ."
+LESSON = (
+    "{name} took {seconds} s and {memory} MB for {claims} claims .",
+    "In {seconds} s {name} checked {claims} claims , with {memory} MB .",
+    "The {claims} claims of {name} took {seconds} s and {memory} MB .",
+)
 LARGEST = 5  # sources of a row
-_WORDS = sorted({word for text in (*TEMPLATES, SINGLE) for word in text.split() if not word.startswith("{")})
+_WORDS = sorted({word for text in (*COUNTRY, SINGLE) for word in text.split() if not word.startswith("{")})
 VOCABULARY = ("<pad>", "<end>", "<name>", "<twh>", "<share>", *SOURCES, *_WORDS, *"0123456789")
 _PLACE = {token: i for i, token in enumerate(VOCABULARY)}
+Record = Mix | Cost
 
 
 @dataclass(frozen=True)
@@ -35,10 +43,11 @@ class Verdict:
     """What is wrong with a sentence.
 
     Attributes:
-        form: it has the form of one of the templates.
+        form: it has the form of one of its table's templates.
         invented: numbers that the row does not have.
-        misplaced: numbers that the row has, and that are said of something else.
-        sources: it names the largest sources, the largest first.
+        misplaced: numbers that the row has, and that are said of something else; 0 where there is no form, since
+            nobody can tell then what is said of what.
+        sources: it names the largest sources, the largest first; of a lesson there are none to name.
         numbers: how many the sentence has.
     """
 
@@ -54,21 +63,34 @@ class Verdict:
         return self.form and self.sources and not self.invented and not self.misplaced
 
 
-def terawatt_hours(mix: Mix) -> str:
-    """The total as rows and sentences write it: one decimal below a hundred, else none."""
-    return f"{mix.twh:.1f}" if mix.twh < 100 else f"{mix.twh:.0f}"
+def name_of(record: Record) -> str:
+    """What a row is about: a country, or a lesson."""
+    return record.lesson if isinstance(record, Cost) else record.country
 
 
-def sentence(mix: Mix, template: int) -> str:
-    """A country's sentence by one of the three templates; by the fourth if it has a single source."""
-    return _filled(mix, template, mix.country)
+def facts(record: Record) -> dict[str, str]:
+    """What a row says, as rows and sentences write it; terawatt-hours have one decimal below a hundred, else none."""
+    if isinstance(record, Cost):
+        return {
+            "seconds": f"{record.seconds:.1f}",
+            "memory": str(record.memory_mb),
+            "claims": str(record.claims),
+        }
+    total = f"{record.twh:.1f}" if record.twh < 100 else f"{record.twh:.0f}"
+    return {"twh": total} | {source: str(share) for source, share in record.shares}
+
+
+def sentence(record: Record, template: int) -> str:
+    """A row's sentence by one of its table's three templates; by a fourth for a country with a single source."""
+    return _filled(record, template, name_of(record))
 
 
 def row_tokens(mix: Mix) -> list[int]:
     """A country's row, with its five largest sources at most."""
-    tokens = ["<name>", "<twh>", *terawatt_hours(mix)]
-    for source, share in mix.shares[:LARGEST]:
-        tokens += ["<share>", source, *str(share)]
+    total, *shares = facts(mix).items()
+    tokens = ["<name>", "<twh>", *total[1]]
+    for source, share in shares[:LARGEST]:
+        tokens += ["<share>", source, *share]
     return [_PLACE[token] for token in tokens]
 
 
@@ -88,35 +110,40 @@ def spelled(ids: Sequence[int] | Int[Tensor, "tokens"], mix: Mix) -> str:
     return re.sub(r"(?<=[\d.]) (?=\d)|(?<=\d) (?=\. \d)", "", text).replace("<name>", mix.country)
 
 
-def checked_sentence(text: str, mix: Mix) -> Verdict:
+def checked_sentence(text: str, record: Record) -> Verdict:
     """Hold a sentence against its row."""
-    shares = {source: str(share) for source, share in mix.shares}
-    table = {terawatt_hours(mix), *shares.values()}
-    numbers = re.findall(r"\d[\d.]*\d|\d", text.replace(mix.country, ""))
-    invented = sum(number not in table for number in numbers)
-    said = next((m.groupdict() for m in (form.match(text) for form in _FORMS) if m), None)
-    if said is None or said["name"] != mix.country:
+    table, sources = facts(record), _sources(record)
+    numbers = re.findall(r"\d[\d.]*\d|\d", text.replace(name_of(record), ""))
+    invented = sum(number not in table.values() for number in numbers)
+    said = next((m.groupdict() for m in (form.match(text) for form in _FORMS[type(record)]) if m), None)
+    if said is None or said["name"] != name_of(record):
         return Verdict(False, invented, 0, False, len(numbers))
-    told = [(said["twh"], terawatt_hours(mix)), (said["a"], shares.get(said["A"]))]
-    named = [said["A"]]
-    if "B" in said:
-        told.append((said["b"], shares.get(said["B"])))
-        named.append(said["B"])
-    misplaced = sum(number in table and number != wanted for number, wanted in told)
-    return Verdict(True, invented, misplaced, named == [source for source, _ in mix.shares[:2]], len(numbers))
+    told = [(said.get(slot.upper(), slot), said[slot]) for slot in said if slot.islower() and slot != "name"]
+    misplaced = sum(number in table.values() and number != table.get(what) for what, number in told)
+    named = [said[slot] for slot in "AB" if slot in said]
+    return Verdict(True, invented, misplaced, named == sources, len(numbers))
 
 
-def _filled(mix: Mix, template: int, name: str) -> str:
-    (first, share), *rest = mix.shares
-    values = {"name": name, "twh": terawatt_hours(mix), "A": first, "a": share}
-    if not rest:
-        return SINGLE.format(**values)
-    return TEMPLATES[template].format(**values, B=rest[0][0], b=rest[0][1])
+def _sources(record: Record) -> list[str]:
+    return [] if isinstance(record, Cost) else [source for source, _ in record.shares[:2]]
 
 
-_SLOTS = {"name": ".+?", "twh": r"[\d.]+", "a": r"[\d.]+", "b": r"[\d.]+", "A": r"\w+", "B": r"\w+"}
-_FORMS = [
-    re.compile("".join(f"(?P<{word[1:-1]}>{_SLOTS[word[1:-1]]})" if word[0] == "{" else re.escape(word)
-                       for word in re.split(r"(\{\w+\})", text) if word) + "$")
-    for text in (*TEMPLATES, SINGLE)
-]  # fmt: skip
+def _filled(record: Record, template: int, name: str) -> str:
+    table, sources = facts(record), _sources(record)
+    values = {"name": name} | table
+    for slot, source in zip("AB", sources, strict=False):
+        values |= {slot: source, slot.lower(): table[source]}
+    single = len(sources) == 1
+    return (SINGLE if single else (COUNTRY if sources else LESSON)[template]).format(**values)
+
+
+_SLOTS = {"name": ".+?", "A": r"\w+", "B": r"\w+"}
+
+
+def _form(text: str) -> re.Pattern[str]:
+    parts = [part for part in re.split(r"(\{\w+\})", text) if part]
+    slots = [(part[1:-1], _SLOTS.get(part[1:-1], r"[\d.]+")) if part[0] == "{" else part for part in parts]
+    return re.compile("".join(re.escape(s) if isinstance(s, str) else f"(?P<{s[0]}>{s[1]})" for s in slots) + "$")
+
+
+_FORMS = {Mix: [*map(_form, (*COUNTRY, SINGLE))], Cost: [*map(_form, LESSON)]}

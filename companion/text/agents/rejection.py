@@ -1,6 +1,6 @@
-"""Learning to use tools by rejection sampling: draw runs, keep those whose answer is right, imitate them, and draw again.
+"""Learning to use tools by rejection sampling: draw runs, imitate some whose answer is right, and draw again.
 
-    K = {of each question the shortest of its G runs whose answer is right, if one is}
+    K = {of each question one of its G runs whose answer is right, drawn, if one is}
     L = -mean over the model's own tokens of K of log p                                        (eq-agents-rejection)
 
 Nobody shows which call a question needs; a key says whether the answer was right. Zelikman et al., "STaR", 2022,
@@ -39,18 +39,17 @@ class Round:
     kept: int
 
 
-Choice = Callable[[Bool[Tensor, "questions samples"], Generator], Bool[Tensor, "questions samples"]]
+Choice = Callable[[Bool[Tensor, "questions samples"]], Bool[Tensor, "questions samples"]]
 
 
-def the_right(right: Bool[Tensor, "questions samples"], generator: Generator) -> Bool[Tensor, "questions samples"]:
-    """Keep the right runs."""
+def the_right(right: Bool[Tensor, "questions samples"]) -> Bool[Tensor, "questions samples"]:
+    """The right runs."""
     return right
 
 
-def as_many(right: Bool[Tensor, "questions samples"], generator: Generator) -> Bool[Tensor, "questions samples"]:
-    """Keep as many as are right, drawn from all: the control, which does not look at the answer."""
-    order = rand((right.numel(),), generator, device="cpu").argsort()
-    return (order < int(right.sum())).view_as(right)
+def all_of_them(right: Bool[Tensor, "questions samples"]) -> Bool[Tensor, "questions samples"]:
+    """Every run: the control, which does not look at the answer."""
+    return torch.ones_like(right)
 
 
 @checked
@@ -60,18 +59,19 @@ def rejection_round(
     table: Table,
     config: TrainConfig,
     generator: Generator,
-    *,
     samples: Count = 6,
     keep: Choice = the_right,
 ) -> tuple[nn.Module, Round]:
     """One round: the model that has learned, and what its runs were like before (eq-agents-rejection).
+
+    Of each question's runs that may be learned from one is, drawn with equal chances.
 
     Args:
         model: a `companion.language.contract.LanguageModel` that calls tools; trained in place.
         questions: what is asked.
         table: where a search looks.
         config: how the kept runs are learned.
-        generator: draws the runs.
+        generator: draws the runs, and which of them are learned from.
         samples: G, runs for each question.
         keep: which of them may be learned from, told which are right.
 
@@ -81,9 +81,9 @@ def rejection_round(
     asked = [question for question in questions for _ in range(samples)]
     runs = run_tools(model, asked, table, generator)
     right = runs.right(asked, table).view(-1, samples)
-    kept = keep(right, generator)
-    length = torch.where(kept, runs.own.sum(1).cpu().view(-1, samples), runs.own.shape[1] + 1)
-    rows = (torch.arange(len(kept)) * samples + length.argmin(1))[kept.any(1)]
+    kept = keep(right)
+    lot = rand(kept.shape, generator).cpu() + kept
+    rows = (torch.arange(len(kept)) * samples + lot.argmax(1))[kept.any(1)]
     if not len(rows):
         raise ValueError(f"questions: got no right answer to {len(questions)}, wanted one at least to learn from")
     found = Round(right.float().mean(1), sum(runs.calls) / len(asked), len(rows))

@@ -65,7 +65,11 @@ class Question:
     sign: str = ""
 
     def tokens(self) -> list[int]:
-        """As a model reads it, filled up in front."""
+        """As a model reads it, filled up in front.
+
+        Raises:
+            ValueError: a field that no table has, or a country that has not three letters.
+        """
         text = _term(self.terms[0]) if not self.sign else [*_term(self.terms[0]), self.sign, *_term(self.terms[1])]
         return [BLANK] * (ASKED - 1 - len(text)) + [NUMBER[token] for token in (*text, "?")]
 
@@ -103,7 +107,13 @@ class Energy:
 
 @checked
 def drawn_questions(countries: Sequence[str], n: Count, generator: Generator) -> list[Question]:
-    """n questions about some countries: one in five about a single entry, two about a sum, two about a difference."""
+    """n questions about some countries: one in five about a single entry, two about a sum, two about a difference.
+
+    Raises:
+        ValueError: fewer than two countries: there would be no difference to ask for.
+    """
+    if len(countries) < 2:
+        raise ValueError(f"countries: got {len(countries)}, wanted two at least, to ask for a difference")
     found = []
     for kind, first, second, here, there in zip(
         *(randint(high, (n,), generator, device="cpu").tolist() for high in (5, 6, 5, len(countries), len(countries) - 1)),
@@ -169,4 +179,8 @@ def _calculated(text: str) -> int | None:
 
 def _term(term: Term) -> list[str]:
     field, country = term
+    if field not in FIELDS or not re.fullmatch("[A-Z]{3}", country):
+        raise ValueError(
+            f"terms: got {term}, wanted a field, one of {FIELDS}, and three capital letters, such as 'FRA'"
+        )
     return [field, *country]

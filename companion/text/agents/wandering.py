@@ -1,11 +1,12 @@
-"""Runs that wander: calls that are well written and badly chosen, in tables that were invented.
+"""Runs that wander: calls that are well written and half well chosen, in tables that were invented.
 
-Whoever learns from them can call tools, copy names and digits, and answer with what a tool returned; which call a
-question needs is not in them. In each step a run searches (a term of the question, more often one that it has not
-searched for, or one of its countries in any field), or calculates with two of the results in any order, or answers
-with one; some end with the right answer, by chance. They stand in for the texts that a large model has read before
-anybody teaches it to use tools. The names and numbers of the tables are drawn anew for each run, so nothing about a
-country can be learned.
+Whoever learns from them can call tools, copy names and digits, and answer with what a tool returned. Which call a
+question needs is half told: of the searches 85 % ask for a term of the question, of the calculations 76 % have its
+sign, and of the runs 45 % (a single entry), 17 % (a sum) and 9 % (a difference) end rightly. In each step a run
+searches (a term of the question, more often one that it has not searched for, or one of its countries in any field), or
+calculates with two of the results in any order, or answers with one; some end with the right answer, by chance. They
+stand in for the texts that a large model has read before anybody teaches it to use tools. The names and numbers of the
+tables are drawn anew for each run, so nothing about a country can be learned.
 """
 
 import random

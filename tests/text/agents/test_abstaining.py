@@ -22,6 +22,7 @@ def test_curve_by_hand() -> None:
 def test_the_lowest_threshold_that_bounds_the_risk() -> None:
     assert threshold_for(SURE, RIGHT, 0.4) == pytest.approx(0.5)  # not 0.9, although it bounds it too
     assert threshold_for(SURE, RIGHT, 0.1) == pytest.approx(0.9)
+    assert threshold_for(SURE, RIGHT, 0.5) == pytest.approx(0.2)  # a half is no more than a half
     assert threshold_for(SURE, RIGHT, 1.0) == pytest.approx(0.2)
     assert threshold_for(SURE, ~torch.ones(4, dtype=torch.bool), 0.4) == math.inf
 
@@ -40,3 +41,8 @@ def test_a_threshold_keeps_its_promise_where_it_was_chosen() -> None:
     assert (sure >= least).sum() > 20
     with pytest.raises(ValueError, match="risk"):
         threshold_for(sure, right, 1.5)
+
+
+def test_a_confidence_that_is_no_number() -> None:
+    with pytest.raises(ValueError, match="confidence: got 1 value"):
+        threshold_for(torch.tensor([0.5, math.nan]), torch.tensor([True, False]), 0.3)

@@ -71,3 +71,18 @@ def test_what_cannot_be_ranked() -> None:
         best_rank(torch.zeros(2, 3), [(0,), ()])
     with pytest.raises(ValueError, match="b:"):
         BM25(PAGES, b=1.5)
+    for page in (-1, 3):
+        with pytest.raises(ValueError, match=f"answers: got pages from .*{page}"):
+            best_rank(torch.zeros(1, 3), [(0, page)] if page > 0 else [(page, 0)])
+    with pytest.raises(ValueError, match="scores"):
+        ranks(torch.tensor([[0.1, math.nan]]))
+    with pytest.raises(ValueError, match="rankings"):
+        fused([])
+
+
+def test_one_text_is_no_list_of_texts() -> None:
+    """A string is a sequence of strings, too: its letters."""
+    with pytest.raises(ValueError, match="pages: got one text"):
+        BM25("the cat")
+    with pytest.raises(ValueError, match="questions: got one text"):
+        BM25(PAGES).scores("the cat")

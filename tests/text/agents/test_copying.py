@@ -29,6 +29,26 @@ def test_probabilities_sum_to_one_and_padding_is_never_copied() -> None:
     assert torch.allclose(p[1:], alone, atol=1e-6)
 
 
+def test_selected_rows_of_a_memory_are_rows_of_all_its_parts() -> None:
+    """Whoever goes on with some of the sources copies from these, not from the first ones."""
+    model = PointerTranslator(SIZES)
+    source, target = torch.tensor([[3, 4, 5], [7, 8, 6], [2, 2, 3]]), torch.tensor([[0, 3]] * 3)
+    rows = torch.tensor([2, 1])
+    got = model.decode(model.encode(source)[rows], target[rows])
+    assert torch.allclose(got, model(source, target)[rows], atol=1e-6)
+
+
+def test_a_symbol_that_is_unlikely_keeps_its_logarithm() -> None:
+    """Gate shut, one logit 12 above the rest: e^-12 is 6e-6, and not raised to more."""
+    model = PointerTranslator(SIZES)
+    with torch.no_grad():
+        model.head.weight.zero_()
+        model.head.bias.fill_(0.0)
+        model.head.bias[2], model.head.bias[-1] = 12.0, -1e4
+    log_p = model(torch.tensor([[3, 4]]), torch.tensor([[0]]))[0, 0].detach()
+    assert float(log_p[5]) == pytest.approx(-12, abs=1e-2)
+
+
 def test_with_a_gate_that_is_shut_it_is_the_translator_without_pointer() -> None:
     pointer, plain = PointerTranslator(SIZES), RecurrentAttentionTranslator(SIZES)
     weights = pointer.state_dict()

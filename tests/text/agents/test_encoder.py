@@ -73,3 +73,9 @@ def test_no_terms() -> None:
         Encoder(["!"], gen(0))
     with pytest.raises(ValueError, match="temperature"):
         contrastive(0.0)
+    with pytest.raises(ValueError, match="temperature"):
+        info_nce(unit(2, 3), unit(2, 3), torch.arange(2), 0.0)
+    with pytest.raises(ValueError, match="pages: got one text"):
+        Encoder("the cat", gen(0))
+    with pytest.raises(ValueError, match="texts: got one text"):
+        Encoder(PAGES, gen(0)).scores("the cat", PAGES)

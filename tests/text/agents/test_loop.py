@@ -79,5 +79,8 @@ def test_bad_number_of_tokens(tokens_: int) -> None:
 
 
 def test_end_is_what_fills_up() -> None:
-    runs = run_tools(Told([script("say 3 .")]), [ONE], TABLE, new_tokens=9)
+    """A row that has ended while another still writes: what its model would go on with is not taken."""
+    scripts = [script("say 3 . 4 5 6 7 8 9"), script("say 1 2 3 4 5 6 7 .")]
+    runs = run_tools(Told(scripts), [ONE] * 2, TABLE, new_tokens=9)
     assert runs.ids[0, ASKED + 3 :].tolist() == [END] * 6
+    assert int(runs.own[0].sum()) == 3 and runs.given == [3, 1234567]

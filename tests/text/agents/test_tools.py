@@ -82,6 +82,14 @@ def test_three_kinds_and_none_about_nothing() -> None:
     assert {country for q in few for _, country in q.terms} <= set(TABLE.countries[:20])
 
 
+def test_what_cannot_be_asked() -> None:
+    with pytest.raises(ValueError, match="countries: got 1"):
+        TABLE.questions(3, ["FRA"], gen(0))
+    for term in (("wind", "FRANCE"), ("wind", "fr1"), ("tide", "FRA")):
+        with pytest.raises(ValueError, match="terms"):
+            Question((term,)).tokens()
+
+
 @pytest.mark.parametrize(
     ("text", "number"),
     [

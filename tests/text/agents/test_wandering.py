@@ -1,10 +1,24 @@
 """Wanderings: well written, the tools' words the tools', seldom right, and nothing of a real table in them."""
 
 import random
+import re
 
+import pytest
 import torch
 
-from companion.text.agents.tools import ASKED, CALC, CLOSE, END, SEARCH, Question, answer, call, said
+from companion.text.agents.tools import (
+    ASKED,
+    CALC,
+    CLOSE,
+    END,
+    SEARCH,
+    Question,
+    answer,
+    call,
+    drawn_questions,
+    said,
+    spelled,
+)  # fmt: skip
 from companion.text.agents.wandering import CONTEXT, Invented, wander, wanderings
 from tests.conftest import gen
 
@@ -33,6 +47,22 @@ def test_few_are_right_and_some() -> None:
         ids, own = wander(TWO, table, random.Random(seed + 10**6))
         right += said([t for t, mine in zip(ids, own, strict=True) if mine]) == answer(TWO, table) is not None
     assert 0.02 < right / 300 < 0.15
+
+
+def test_the_calls_are_half_well_chosen() -> None:
+    """The shares that the module states, of 2,000 runs."""
+    dice, right, searches, calculations = random.Random(0), {}, [], []
+    for question in drawn_questions(["ABC", "BCD", "CDE", "DEF"], 2_000, gen(0)):
+        table = Invented(random.Random(dice.random()))
+        ids, own = wander(question, table, dice)
+        given = said([t for t, mine in zip(ids, own, strict=True) if mine])
+        right.setdefault(question.sign, []).append(given == answer(question, table) is not None)
+        for found in re.finditer(r"search\( (\w+) (\w+) \)", spelled(ids)):
+            searches.append(found.groups() in question.terms)
+        for found in re.finditer(r"calc\( \d+ ([+-])", spelled(ids)):
+            calculations += [found[1] == question.sign] if question.sign else []
+    shares = [sum(found) / len(found) for found in (searches, calculations, *(right[sign] for sign in ("", "+", "-")))]
+    assert shares == pytest.approx([0.85, 0.76, 0.45, 0.17, 0.09], abs=0.04)
 
 
 def test_a_batch_is_filled_up_and_repeatable() -> None:
