@@ -1,0 +1,87 @@
+"""Docstrings of the standard library: what a function is called and how it is described, and the line that sums it up."""
+
+import ast
+import hashlib
+import platform
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Literal
+
+from companion.data.code import standard_library
+from companion.data.sets import PairSet
+from companion.validate import Count, checked
+
+_SHORTEST, _LONGEST = 10, 80  # characters of a summary
+_LONGEST_INPUT = 240
+
+
+@checked
+def docstrings(
+    split: Literal["train", "valid", "test", "all"] = "train",
+    *,
+    described: bool = True,
+    limit: Count | None = None,
+) -> PairSet:
+    """The heads and descriptions of functions and classes with their summaries.
+
+    ``rename(target). Returns the new Path instance pointing to the target path.`` → ``Rename this path to the target path.``
+    The summary is the docstring's first paragraph, the description all that stands below; PEP 257 wants it so. The head is the
+    name, with its arguments. A module falls into one split, by a hash of its name, and a summary that stands in several modules
+    is kept in the first alone. Left out are summaries of fewer than 10 or more than 80 characters and texts of more than 240.
+    The text is that of the running Python, so the set differs a little between versions.
+
+    Args:
+        split: ``"train"``, ``"valid"``, ``"test"`` or ``"all"``.
+        described: only those with a description below the summary; if not, also with a head alone.
+        limit: at most so many.
+
+    Raises:
+        ValueError: an unknown split or a limit below 1.
+    """
+    chosen = [
+        (text, summary)
+        for module, text, summary, has_description in _summaries()
+        if split in ("all", _split_of(module)) and (has_description or not described)
+    ][:limit]
+    return PairSet(
+        name="docstrings",
+        split=split,
+        license="PSF-2.0",
+        source=f"docstrings of the standard library, Python {platform.python_version()}",
+        inputs=tuple(text for text, _ in chosen),
+        targets=tuple(summary for _, summary in chosen),
+    )
+
+
+@lru_cache(maxsize=1)
+def _summaries() -> tuple[tuple[str, str, str, bool], ...]:
+    library = standard_library("all")
+    found: dict[str, tuple[str, str, str, bool]] = {}
+    for module, source in zip(library.modules, library.sources, strict=True):
+        for head, summary, description in _documented(source):
+            text = f"{head}. {description}".strip()
+            if _SHORTEST <= len(summary) <= _LONGEST and len(text) <= _LONGEST_INPUT:
+                found.setdefault(summary.lower(), (module, text, summary, bool(description)))
+    return tuple(found.values())
+
+
+def _documented(source: str) -> Iterator[tuple[str, str, str]]:
+    """Head, summary and description of each function and class that has a docstring."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            first, _, rest = (ast.get_docstring(node) or "").partition("\n\n")
+            summary, description = " ".join(first.split()), " ".join(rest.split())
+            if summary:
+                yield _head(node), summary, description
+
+
+def _head(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> str:
+    if isinstance(node, ast.ClassDef):
+        return node.name
+    return f"{node.name}({', '.join(a.arg for a in node.args.args if a.arg not in ('self', 'cls'))})"
+
+
+def _split_of(module: str) -> str:
+    """A function of the module's name alone, so it is the same in every version of Python."""
+    share = int.from_bytes(hashlib.blake2b(module.encode(), digest_size=8, key=b"docstrings").digest(), "big") / 2**64
+    return "train" if share < 0.8 else "valid" if share < 0.9 else "test"

@@ -1,0 +1,41 @@
+"""BLEU, chrF and ROUGE-L: known values, ends of the scale, what must lower them."""
+
+import math
+
+import pytest
+
+from companion.metrics.text_overlap import bleu, chrf, rouge_l
+from tests.conftest import rejects
+
+WANTED = ["le menu principal est ouvert", "fermer tous les noyaux maintenant"]
+
+
+def test_equal_texts_have_the_highest_value_and_strange_ones_none() -> None:
+    assert bleu(WANTED, WANTED) == pytest.approx(100) and chrf(WANTED, WANTED) == pytest.approx(100)
+    assert rouge_l(WANTED, WANTED) == [1.0, 1.0]
+    strange = ["x", "q"]
+    assert bleu(strange, WANTED) < 1 and chrf(strange, WANTED) < 2 and rouge_l(strange, WANTED) == [0.0, 0.0]
+
+
+def test_bleu_by_hand_with_its_brevity_penalty() -> None:
+    """Every run of words is right, but four of five are there: exp(1 - 5/4)."""
+    assert bleu(["le menu principal est"], WANTED[:1]) == pytest.approx(100 * math.exp(-0.25))
+
+
+def test_rouge_l_by_hand() -> None:
+    """The longest common sequence is "le menu ouvert": precision 3/4, recall 3/5."""
+    assert rouge_l(["le menu gris ouvert"], WANTED[:1]) == [pytest.approx(2 * 0.75 * 0.6 / 1.35)]
+
+
+def test_chrf_sees_what_bleu_does_not() -> None:
+    assert chrf(["les menus principaux sont ouverts"], WANTED[:1]) > 30 > bleu(
+        ["les menus principaux sont ouverts"], WANTED[:1]
+    )
+
+
+def test_bad_input() -> None:
+    for measure in (bleu, chrf, rouge_l):
+        with rejects("written"):
+            measure([], [])
+        with rejects("written"):
+            measure(["a"], ["a", "b"])
