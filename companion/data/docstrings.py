@@ -67,12 +67,21 @@ def _summaries() -> tuple[tuple[str, str, str, bool], ...]:
 
 def _documented(source: str) -> Iterator[tuple[str, str, str]]:
     """Head, summary and description of each function and class that has a docstring."""
-    for node in ast.walk(ast.parse(source)):
+    for node in _statements(ast.parse(source)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             first, _, rest = (ast.get_docstring(node) or "").partition("\n\n")
             summary, description = " ".join(first.split()), " ".join(rest.split())
             if summary:
                 yield _head(node), summary, description
+
+
+def _statements(node: ast.AST) -> Iterator[ast.stmt]:
+    """All statements below a node, in the order of the text; expressions, which are most of a tree, are not entered."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.stmt, ast.excepthandler, ast.match_case)):
+            if isinstance(child, ast.stmt):
+                yield child
+            yield from _statements(child)
 
 
 def _head(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> str:

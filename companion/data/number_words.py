@@ -28,9 +28,7 @@ class NumberSet(PairSet):
 
 
 @checked
-def number_words(
-    split: Literal["train", "valid", "test", "all"] = "train", *, limit: Count | None = None
-) -> NumberSet:
+def number_words(split: Literal["train", "valid", "test", "all"] = "train", *, limit: Count | None = None) -> NumberSet:
     """The 10,000 numbers below ten thousand, each in words of one of four languages: ``71`` → ``soixante et onze``.
 
     80 % are for training, 10 % for validation, 10 % for the test; no number is in two of them.

@@ -48,9 +48,7 @@ def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Mod
     how = TrainConfig(steps=4 if smoke else 900, lr=4e-3, warmup=0.1, final_lr=0.1, seed=seed)
     for name in TEXTS:
         dealer = torch.Generator().manual_seed(seed)
-        texts = cheque_texts(
-            "train", matched=name == "matched", generator=dealer, limit=40 if smoke else None
-        )
+        texts = cheque_texts("train", matched=name == "matched", generator=dealer, limit=40 if smoke else None)
         own = checkpoint.with_name(f"{checkpoint.name}.{name}")
         train(model[name], target_loss, SpanBatches(texts, tokenizer(), share=SHARE), how, checkpoint=own)
     for name in TEXTS:

@@ -59,10 +59,10 @@ def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Mod
     few = 40 if smoke else None
     learned = {task: examples(task, "train", limit=few, all_languages=True) for task in TASKS}
     before = checkpoint.with_name(checkpoint.name + ".spans")
-    settings = {"lr": 3e-3, "warmup": 0.1, "weight_decay": 0.01, "precision": "auto", "seed": seed}
-    spans = TrainConfig(steps=4 if smoke else 700, batch_size=32, final_lr=0.5, **settings)
+    settings = {"lr": 2.5e-3, "warmup": 0.1, "weight_decay": 0.01, "precision": "auto", "seed": seed}
+    spans = TrainConfig(steps=4 if smoke else 1_500, batch_size=16, final_lr=0.5, **settings)
     train(model, target_loss, _spans(learned), spans, checkpoint=before)
-    pairs = TrainConfig(steps=4 if smoke else 4_500, batch_size=64, final_lr=0.02, **settings)
+    pairs = TrainConfig(steps=4 if smoke else 9_000, batch_size=16, final_lr=0.02, **settings)
     trained = train(model, target_loss, _pairs(learned), pairs, checkpoint=checkpoint).model
     before.unlink(missing_ok=True)
     return trained
@@ -72,7 +72,11 @@ def _spans(learned: dict[str, list[Example]]) -> Callable[[int, Generator], list
     """Batches of texts with gaps, one task a batch, sources and targets apart; a text of three tokens is too short."""
     bpe, first = tokenizer(), tokenizer().special["<0>"]
     texts = {
-        task: [row for text in dict.fromkeys(t for e in some for t in (e.text, e.target)) if len(row := bpe.encode(text)) > 3]
+        task: [
+            row
+            for text in dict.fromkeys(t for e in some for t in (e.text, e.target))
+            if len(row := bpe.encode(text)) > 3
+        ]
         for task, some in learned.items()
     }
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from companion.metrics.text_overlap import bleu, chrf, rouge_l
+from companion.metrics.text_overlap import bleu, chrf, longest_common, rouge_l
 from tests.conftest import rejects
 
 WANTED = ["le menu principal est ouvert", "fermer tous les noyaux maintenant"]
@@ -27,9 +27,36 @@ def test_rouge_l_by_hand() -> None:
     assert rouge_l(["le menu gris ouvert"], WANTED[:1]) == [pytest.approx(2 * 0.75 * 0.6 / 1.35)]
 
 
+@pytest.mark.slow
+def test_rouge_l_equals_rouge_score() -> None:
+    """Parity on texts of several lengths with marks, capitals, letters that are no ASCII, and none in common."""
+    from rouge_score.rouge_scorer import RougeScorer
+
+    texts = [
+        "",
+        "Return the list of offsets.",
+        "é è",
+        "the Offsets of the list; returned",
+        "a_b c-d 12",
+        "list list list",
+    ]
+    scorer = RougeScorer(["rougeL"])
+    for wanted in texts:
+        theirs = [scorer.score(wanted, text)["rougeL"].fmeasure for text in texts]
+        assert rouge_l(texts, [wanted] * len(texts)) == pytest.approx(theirs, abs=1e-9)
+
+
+def test_longest_common_by_hand() -> None:
+    assert longest_common("abcbdab", "bdcaba") == 4
+    assert longest_common("", "a") == longest_common("a", "") == longest_common("ab", "xy") == 0
+    assert longest_common("ab", "ba") == 1
+
+
 def test_chrf_sees_what_bleu_does_not() -> None:
-    assert chrf(["les menus principaux sont ouverts"], WANTED[:1]) > 30 > bleu(
-        ["les menus principaux sont ouverts"], WANTED[:1]
+    assert (
+        chrf(["les menus principaux sont ouverts"], WANTED[:1])
+        > 30
+        > bleu(["les menus principaux sont ouverts"], WANTED[:1])
     )
 
 

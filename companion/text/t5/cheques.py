@@ -2,9 +2,9 @@
 
     3271 (trois mille deux cent soixante et onze)        or        trois mille deux cent soixante et onze (3271)
 
-On such lines T5 is pre-trained by span corruption. In the *matched* text digits and words are one number. In the other the digits
-are dealt out anew among the lines: the same words, the same digits, the same lengths, and nothing in a line says the same twice.
-What a model gains from the one and not from the other it can only have from that.
+On such lines T5 is pre-trained by span corruption. In the *matched* text digits and words are one number. In the other the
+digits are dealt out anew among the lines: the same words, the same digits, and nothing in a line says the same twice. What a
+model gains from the one and not from the other it can only have from that.
 """
 
 from collections.abc import Sequence
@@ -59,9 +59,7 @@ class SpanBatches:
     """
 
     @checked
-    def __init__(
-        self, texts: Sequence[str], tokens: ByteLevelBPE, *, share: float = 0.15
-    ) -> None:
+    def __init__(self, texts: Sequence[str], tokens: ByteLevelBPE, *, share: float = 0.15) -> None:
         check_count("the number of texts", len(texts))
         self.rows = [torch.tensor(tokens.encode(text)) for text in texts]
         self.pad, self.first = tokens.special["<pad>"], tokens.special["<0>"]

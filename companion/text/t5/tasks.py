@@ -1,7 +1,7 @@
-"""Five tasks as text to text: what is to be done stands in front, and the rest is the same for all of them.
+"""Four tasks as text to text: what is to be done stands in front, and the rest is the same for all of them.
 
-Raffel et al. 2019, arXiv:1910.10683, section 2.4 and appendix D. A source is a *prefix* and a text, a target is a text, and both
-end with the end token:
+Raffel et al. 2019, arXiv:1910.10683, section 2.4 and appendix D. A source is a *prefix* and a text, a target is a text, and
+both end with the end token:
 
     number to French: 71  →  soixante et onze
     date to German: March 9, 1987  →  9. März 1987
@@ -57,7 +57,9 @@ class Example:
 
 
 @checked
-def examples(task: str, split: str = "train", *, limit: Count | None = None, all_languages: bool = False) -> list[Example]:
+def examples(
+    task: str, split: str = "train", *, limit: Count | None = None, all_languages: bool = False
+) -> list[Example]:
     """Examples of one task.
 
     Args:

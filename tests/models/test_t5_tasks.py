@@ -1,0 +1,49 @@
+"""The shipped T5 of four tasks: right on what it has not seen, obedient to the prefix, better than a copy."""
+
+import pytest
+
+from companion.metrics.text_overlap import chrf
+from companion.models.t5_tasks import VOCAB_SIZE, build, load, tokenizer, write
+from companion.text.t5.tasks import SENTINELS, examples
+from companion.weights import card
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load()[0]
+
+
+def test_its_sizes_are_its_tokens_and_its_cards() -> None:
+    model, tokens = build(), tokenizer()
+    assert tokens.vocab_size == model.config.vocab_size == VOCAB_SIZE
+    assert model.config.pad_token == tokens.special["<pad>"] and tokens.special["<0>"] == VOCAB_SIZE - 1
+    assert sum(p.numel() for p in model.parameters()) == card("t5_tasks").parameters < 1_200_000
+    assert len([name for name in tokens.special if name[1:-1].isdigit()]) == SENTINELS
+
+
+def test_no_two_digits_are_one_token() -> None:
+    assert all(sum(map(chr.isdigit, map(chr, token))) <= 1 for token in tokenizer().vocab)
+
+
+@pytest.mark.parametrize("task", ["numbers", "dates"])
+def test_numbers_and_dates_are_right_letter_by_letter(model, task: str) -> None:
+    some = examples(task, "test", limit=60)
+    written = write(model, [e.source for e in some])
+    assert sum(text == e.target for text, e in zip(written, some, strict=True)) >= 56
+
+
+def test_the_prefix_chooses_the_language(model) -> None:
+    sources = [f"number to {name}: 28" for name in ("English", "German", "French", "Spanish")]
+    assert write(model, sources) == ["twenty-eight", "achtundzwanzig", "vingt-huit", "veintiocho"]
+
+
+def test_its_french_is_better_than_the_english(model) -> None:
+    some = examples("catalogue", "test", limit=60)
+    wanted = [e.target for e in some]
+    assert chrf(write(model, [e.source for e in some]), wanted) > 8 + chrf([e.text for e in some], wanted)
+
+
+def test_a_row_is_answered_alike_alone_and_beside_longer_ones(model) -> None:
+    short, long = "number to French: 7", "English to French: " + "Close the file and the menu of the kernel. " * 2
+    assert write(model, [short, long])[0] == write(model, [short])[0]
+    assert not model.training
