@@ -3,13 +3,15 @@
 import ast
 import hashlib
 import platform
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Literal
 
 from companion.data.code import standard_library
 from companion.data.sets import PairSet
-from companion.validate import Count, checked
+from companion.data.splits import SPLITS
+from companion.validate import Count, check_choice, checked
 
 _SHORTEST, _LONGEST = 10, 80  # characters of a summary
 _LONGEST_INPUT = 240
@@ -26,9 +28,9 @@ def docstrings(
 
     ``rename(target). Returns the new Path instance pointing to the target path.`` → ``Rename this path to the target path.``
     The summary is the docstring's first paragraph, the description all that stands below; PEP 257 wants it so. The head is the
-    name, with its arguments. A module falls into one split, by a hash of its name, and a summary that stands in several modules
-    is kept in the first alone. Left out are summaries of fewer than 10 or more than 80 characters and texts of more than 240.
-    The text is that of the running Python, so the set differs a little between versions.
+    name, with its arguments. A module falls into one split, by a hash of its name; what is summed up by a line that also
+    stands in a module of an earlier split (train, valid, test) is left out. So are summaries of fewer than 10 or more than 80
+    characters and texts of more than 240. The text is that of the running Python, so the set differs a little between versions.
 
     Args:
         split: ``"train"``, ``"valid"``, ``"test"`` or ``"all"``.
@@ -38,11 +40,9 @@ def docstrings(
     Raises:
         ValueError: an unknown split or a limit below 1.
     """
-    chosen = [
-        (text, summary)
-        for module, text, summary, has_description in _summaries()
-        if split in ("all", _split_of(module)) and (has_description or not described)
-    ][:limit]
+    check_choice("split", split, (*SPLITS, "all"))
+    found = (one for part in (SPLITS if split == "all" else (split,)) for one in _summaries(part))
+    chosen = [(text, summary) for text, summary, has_description in found if has_description or not described][:limit]
     return PairSet(
         name="docstrings",
         split=split,
@@ -53,26 +53,37 @@ def docstrings(
     )
 
 
-@lru_cache(maxsize=1)
-def _summaries() -> tuple[tuple[str, str, str, bool], ...]:
+@lru_cache(maxsize=3)
+def _summaries(split: str) -> tuple[tuple[str, str, bool], ...]:
+    """Text, summary and whether there is a description, of the modules of one split."""
     library = standard_library("all")
-    found: dict[str, tuple[str, str, str, bool]] = {}
-    for module, source in zip(library.modules, library.sources, strict=True):
-        for head, summary, description in _documented(source):
-            text = f"{head}. {description}".strip()
-            if _SHORTEST <= len(summary) <= _LONGEST and len(text) <= _LONGEST_INPUT:
-                found.setdefault(summary.lower(), (module, text, summary, bool(description)))
+    both = [*zip(map(_split_of, library.modules), library.sources, strict=True)]
+    earlier = SPLITS[: SPLITS.index(split)]
+    seen = {_bare(line) for part, source in both if part in earlier for line in source.splitlines()}
+    found = {}
+    for part, source in both:
+        if part == split:
+            for head, doc in _documented(source):
+                first, _, rest = doc.partition("\n\n")
+                summary, description = " ".join(first.split()), " ".join(rest.split())
+                text = f"{head}. {description}".strip()
+                short = _SHORTEST <= len(summary) <= _LONGEST and len(text) <= _LONGEST_INPUT
+                if short and _bare(first.partition("\n")[0]) not in seen:
+                    found.setdefault(summary, (text, summary, bool(description)))
     return tuple(found.values())
 
 
-def _documented(source: str) -> Iterator[tuple[str, str, str]]:
-    """Head, summary and description of each function and class that has a docstring."""
+def _bare(line: str) -> str:
+    """A line without blanks, quotes and a letter before them, in lower case."""
+    return re.sub(r'^[rRuU]?"+', "", line.strip()).rstrip('" ').lower()
+
+
+def _documented(source: str) -> Iterator[tuple[str, str]]:
+    """The head and the docstring of each function and class that has one."""
     for node in _statements(ast.parse(source)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            first, _, rest = (ast.get_docstring(node) or "").partition("\n\n")
-            summary, description = " ".join(first.split()), " ".join(rest.split())
-            if summary:
-                yield _head(node), summary, description
+            if doc := (ast.get_docstring(node) or "").strip():
+                yield _head(node), doc
 
 
 def _statements(node: ast.AST) -> Iterator[ast.stmt]:

@@ -19,9 +19,9 @@ class Point:
 '''
 
 
-def test_head_summary_and_description_of_a_small_source() -> None:
+def test_head_and_docstring_of_a_small_source() -> None:
     found = list(_documented(SOURCE))
-    assert found == [("Point", "A place.", "It has two numbers."), ("_moved(by, to)", "Move it elsewhere.", "")]
+    assert found == [("Point", "A place.\n\nIt has two\nnumbers."), ("_moved(by, to)", "Move it\nelsewhere.")]
 
 
 def test_no_summary_is_in_two_splits_and_lengths_are_bounded() -> None:
@@ -29,6 +29,7 @@ def test_no_summary_is_in_two_splits_and_lengths_are_bounded() -> None:
     texts = [{target.lower() for target in part.targets} for part in parts]
     assert not texts[0] & texts[1] and not texts[0] & texts[2] and not texts[1] & texts[2]
     assert sum(map(len, parts)) == len(docstrings("all", described=False)) > 2_500
+    assert min(map(len, parts)) > 300
     for text, summary in docstrings("all", described=False):
         assert 10 <= len(summary) <= 80 and len(text) <= 240
 

@@ -50,18 +50,18 @@ class SpanBatches:
     """Batches of texts with gaps, cut anew each time: ``draw(n, generator)`` for `companion.training.train`.
 
     Args:
-        texts: of at least three tokens each.
+        texts: those of fewer than three tokens, which have no room for a gap, are left out.
         tokens: with sentinels as the last numbers, as `companion.text.t5.tasks.vocabulary` makes them.
         share: of the tokens that are cut.
 
     Raises:
-        ValueError: no texts, or a share that is not above 0.
+        ValueError: no text of three tokens.
     """
 
     @checked
     def __init__(self, texts: Sequence[str], tokens: ByteLevelBPE, *, share: float = 0.15) -> None:
-        check_count("the number of texts", len(texts))
-        self.rows = [torch.tensor(tokens.encode(text)) for text in texts]
+        self.rows = [torch.tensor(ids) for ids in map(tokens.encode, texts) if len(ids) >= 3]
+        check_count("the number of texts with three tokens", len(self.rows))
         self.pad, self.first = tokens.special["<pad>"], tokens.special["<0>"]
         self.share = share
 

@@ -48,5 +48,11 @@ def test_batches_are_texts_with_gaps_new_ones_each_time() -> None:
 def test_bad_input() -> None:
     with rejects("generator"):
         cheque_texts("valid", matched=False)
-    with rejects("the number of texts"):
-        SpanBatches([], vocabulary(["a"], 256 + 2 + SENTINELS))
+    with rejects("the number of texts with three tokens"):
+        SpanBatches(["", "a", "ab"], vocabulary(["a"], 256 + 2 + SENTINELS))
+
+
+def test_texts_without_room_for_a_gap_are_left_out() -> None:
+    tokens = vocabulary(["a"], 256 + 2 + SENTINELS)
+    draw = SpanBatches(["ab", "abc"], tokens)
+    assert [tokens.decode(row) for row in draw.rows] == ["abc"] and len(draw(4, gen(1))[0]) == 4
