@@ -81,9 +81,9 @@ def _bare(line: str) -> str:
 def _documented(source: str) -> Iterator[tuple[str, str]]:
     """The head and the docstring of each function and class that has one."""
     for node in _statements(ast.parse(source)):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            if doc := (ast.get_docstring(node) or "").strip():
-                yield _head(node), doc
+        documented = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        if documented and (doc := (ast.get_docstring(node) or "").strip()):
+            yield _head(node), doc
 
 
 def _statements(node: ast.AST) -> Iterator[ast.stmt]:
