@@ -61,7 +61,7 @@ def _measure(model: nn.Module, smoke: bool = False) -> dict[str, float]:
     texts = cheque_texts("test", matched=True, limit=20 if smoke else None)
     batch = SpanBatches(texts, tokenizer(), share=SHARE)(len(texts), torch.Generator().manual_seed(0))
     with torch.no_grad():
-        return {f"nats_{name}": float(target_loss(model[name], batch)) for name in TEXTS}
+        return {f"nats_{name}": float(target_loss(model[name], tuple(batch))) for name in TEXTS}
 
 
 RECIPE = Recipe(

@@ -12,7 +12,7 @@ from tests.conftest import gen
 
 def nats(model, texts: list[str]) -> float:
     with torch.no_grad():
-        return float(target_loss(model, SpanBatches(texts, tokenizer(), share=SHARE)(len(texts), gen(4))))
+        return float(target_loss(model, tuple(SpanBatches(texts, tokenizer(), share=SHARE)(len(texts), gen(4)))))
 
 
 def test_both_start_from_the_same_weights() -> None:

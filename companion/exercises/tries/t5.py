@@ -15,7 +15,7 @@ def cut(ids: list[int], start: int, end: int, sentinel: int) -> tuple[list[int],
     return ids[:start] + [sentinel] + ids[end:], [sentinel] + ids[start:end] + [sentinel - 1]
 
 
-def bucket_back(n: int, buckets: int, far: int) -> int:
+def bucket_of(n: int, buckets: int, far: int) -> int:
     """The bucket of a distance into the past."""
     return int(bucket(torch.tensor(-n), buckets=buckets, max_distance=far, both_ways=False))
 
@@ -86,7 +86,7 @@ TRIES = (
         },
     ),
     Try(
-        "3.4-t5-2", "bucket(n, buckets, far)", bucket_back, _distances,
+        "3.4-t5-2", "bucket_of(n, buckets, far)", bucket_of, _distances,
         {
             "steps of one length: they grow like the distance": _linear,
             "what lies farther than `far` is in the last bucket": _no_bound,
