@@ -75,7 +75,7 @@ def _summaries(split: str) -> tuple[tuple[str, str, bool], ...]:
 
 def _bare(line: str) -> str:
     """A line without blanks, quotes and a letter before them, in lower case."""
-    return re.sub(r'^[rRuU]?"+', "", line.strip()).rstrip('" ').lower()
+    return re.sub(r"""^[rRuU]?["']+""", "", line.strip()).rstrip("\"' ").lower()
 
 
 def _documented(source: str) -> Iterator[tuple[str, str]]:

@@ -38,6 +38,7 @@ def test_into_all_languages_each_input_stands_four_times(task: str) -> None:
     assert len({e.target for e in found[:4]}) >= 3, "one day may be written alike in two languages"
 
 
+@pytest.mark.slow
 def test_summaries_of_the_test_have_a_description() -> None:
     assert all(". " in e.text for e in examples("summaries", "test", limit=30))
     assert not all(". " in e.text for e in examples("summaries", "train", limit=200))
