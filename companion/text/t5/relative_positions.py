@@ -49,8 +49,9 @@ def bucket(
     if max_distance <= near:
         raise ValueError(f"max_distance: got {max_distance}, wanted more than the {near} near distances")
     n = distance.abs() if both_ways else (-distance).clamp(min=0)
-    steps = (n.clamp(min=near).double() / near).log() / math.log(max_distance / near) * (share - near)
-    found = torch.where(n < near, n, (near + steps.long()).clamp(max=share - 1))
+    far = n.cpu().clamp(min=near).double()  # not every device has 64 bits
+    steps = (far / near).log() / math.log(max_distance / near) * (share - near)
+    found = torch.where(n < near, n, (near + steps.long()).clamp(max=share - 1).to(n.device))
     return found + share * (distance > 0) if both_ways else found
 
 
