@@ -5,6 +5,7 @@ Everything here comes out of an installed package or is generated; nothing touch
 """
 
 from companion.data.carriers import CorruptFile, MissingCarrier
+from companion.data.chats import Chat, ChatSet, chats
 from companion.data.code import CodeSet, CodeTask, TaskSet, human_eval, more_itertools, standard_library
 from companion.data.dates import LANGUAGES, DateSet, dates, write_date
 from companion.data.digits import digits, small_digits
@@ -20,6 +21,9 @@ __all__ = [
     "dates",
     "write_date",
     "AudioSet",
+    "Chat",
+    "ChatSet",
+    "chats",
     "CodeSet",
     "CodeTask",
     "TaskSet",

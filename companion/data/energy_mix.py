@@ -31,6 +31,53 @@ class Grid:
     year: int
 
 
+@dataclass(frozen=True)
+class Mix:
+    """What a country's electricity was made of.
+
+    Attributes:
+        code: ISO 3166's three letters.
+        country: the name.
+        year: of the numbers.
+        twh: what was generated, in terawatt-hours.
+        shares: per cent of it by source, in whole numbers of at least 1, the largest first.
+    """
+
+    code: str
+    country: str
+    year: int
+    twh: float
+    shares: tuple[tuple[str, int], ...]
+
+
+SOURCES = {
+    "coal": "coal_TWh", "gas": "gas_TWh", "oil": "oil_TWh", "nuclear": "nuclear_TWh", "hydro": "hydroelectricity_TWh",
+    "wind": "wind_TWh", "solar": "solar_TWh", "biofuel": "biofuel_TWh", "other": "other_renewable_exc_biofuel_TWh",
+}  # fmt: skip
+
+
+@cache
+def national_mixes() -> tuple[Mix, ...]:
+    """All countries with at least 0.1 TWh and a source that gave one per cent or more, by name.
+
+    ``"other"`` is what is renewable and none of the rest, most of it geothermal power.
+
+    Raises:
+        MissingCarrier: ``codecarbon`` is not installed.
+        CorruptFile: its table is not the known one.
+    """
+    found = []
+    for code, row in _table().items():
+        total = row["total_TWh"]
+        if total < 0.1:
+            continue
+        shares = {source: round(100 * row[column] / total) for source, column in SOURCES.items()}
+        largest = sorted(((s, n) for s, n in shares.items() if n), key=lambda item: -item[1])
+        if largest:
+            found.append(Mix(code, row["country_name"], int(row["year"]), float(total), tuple(largest)))
+    return tuple(sorted(found, key=lambda mix: mix.country))
+
+
 @cache
 def national_grids() -> tuple[Grid, ...]:
     """All countries of the table, the cleanest first.
@@ -39,14 +86,6 @@ def national_grids() -> tuple[Grid, ...]:
         MissingCarrier: ``codecarbon`` is not installed.
         CorruptFile: its table is not the known one.
     """
-    file = carrier_file(
-        "codecarbon",
-        "data/private_infra/global_energy_mix.json",
-        "8f1053800210aa07cc6019cc422b0d34f47dd092f6351dd873445c2b8199a107",
-        distribution="codecarbon",
-        extra="carbon",
-    )
-    table = json.loads(file.read_text(encoding="utf-8"))
     found = [
         Grid(
             code,
@@ -55,10 +94,21 @@ def national_grids() -> tuple[Grid, ...]:
             row["low_carbon_TWh"] / row["total_TWh"],
             int(row["year"]),
         )
-        for code, row in table.items()
+        for code, row in _table().items()
         if row["carbon_intensity"] > 0
     ]
     return tuple(sorted(found, key=lambda grid: grid.grams_per_kwh))
+
+
+def _table() -> dict[str, dict]:
+    file = carrier_file(
+        "codecarbon",
+        "data/private_infra/global_energy_mix.json",
+        "8f1053800210aa07cc6019cc422b0d34f47dd092f6351dd873445c2b8199a107",
+        distribution="codecarbon",
+        extra="carbon",
+    )
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def national_grid(code: str) -> Grid:

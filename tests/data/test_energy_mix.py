@@ -2,7 +2,7 @@
 
 import pytest
 
-from companion.data.energy_mix import national_grid, national_grids
+from companion.data.energy_mix import national_grid, national_grids, national_mixes
 
 
 def test_the_table_has_nearly_all_countries_sorted() -> None:
@@ -42,3 +42,15 @@ def test_parity_with_codecarbon(code: str) -> None:
     place = GeoMetadata(country_iso_code=code, country_name=national_grid(code).country, region=None)
     kilograms = Emissions(DataSource()).get_private_infra_emissions(Energy.from_energy(kWh=1.0), place)
     assert national_grid(code).grams_per_kwh == pytest.approx(1000 * kilograms, rel=1e-6)
+
+
+def test_mixes_are_shares_of_the_total_the_largest_first() -> None:
+    mixes = {mix.code: mix for mix in national_mixes()}
+    assert len(mixes) == len(national_mixes()) > 190
+    assert dict(mixes["FRA"].shares)["nuclear"] > 60 and mixes["FRA"].shares[0][0] == "nuclear"
+    assert mixes["NOR"].twh == pytest.approx(153.59) and mixes["NOR"].shares[0] == ("hydro", 89)
+    for mix in mixes.values():
+        shares = [share for _, share in mix.shares]
+        assert shares == sorted(shares, reverse=True) and min(shares) >= 1 and sum(shares) <= 105
+        assert mix.twh >= 0.1 and 2009 <= mix.year <= 2023
+    assert sum(sum(share for _, share in mix.shares) >= 95 for mix in mixes.values()) > 0.9 * len(mixes)

@@ -1,0 +1,1 @@
+"""From a language model to an assistant: templates, a reward from comparisons, PPO, DPO, GRPO."""
