@@ -53,6 +53,27 @@ def docstrings(
     )
 
 
+@checked
+def docstring_paragraphs(split: Literal["train", "valid", "test"] = "train") -> tuple[str, ...]:
+    """The paragraphs of all docstrings of a split, each once and without what it belongs to: plain text to read.
+
+    Summaries are among them, as paragraphs of their own; functions' heads are not. Paragraphs of fewer than 10 or more than 240
+    characters are left out.
+
+    Args:
+        split: of the modules, as in `docstrings`; here a line may stand in two splits.
+
+    Raises:
+        ValueError: an unknown split.
+    """
+    check_choice("split", split, SPLITS)
+    library = standard_library("all")
+    sources = (s for m, s in zip(library.modules, library.sources, strict=True) if _split_of(m) == split)
+    docs = (doc for source in sources for _, doc in _documented(source))
+    paragraphs = dict.fromkeys(" ".join(one.split()) for doc in docs for one in doc.split("\n\n"))
+    return tuple(one for one in paragraphs if _SHORTEST <= len(one) <= _LONGEST_INPUT)
+
+
 @lru_cache(maxsize=3)
 def _summaries(split: str) -> tuple[tuple[str, str, bool], ...]:
     """Text, summary and whether there is a description, of the modules of one split."""

@@ -28,7 +28,7 @@ def bleu(written: Sequence[str], wanted: Sequence[str]) -> float:
         wanted: one reference for each.
 
     Raises:
-        ValueError: no texts, or not one wanted for each.
+        ValueError: no texts, not one wanted for each, or a single string.
     """
     _check(written, wanted)
     import sacrebleu
@@ -71,5 +71,7 @@ def longest_common(a: Sequence[str], b: Sequence[str]) -> int:
 
 
 def _check(written: Sequence[str], wanted: Sequence[str]) -> None:
+    if isinstance(written, str) or isinstance(wanted, str):
+        raise ValueError("written, wanted: got a single string, wanted a list of texts for each")
     if not written or len(written) != len(wanted):
         raise ValueError(f"written: got {len(written)} texts for {len(wanted)} wanted ones, wanted one for each")

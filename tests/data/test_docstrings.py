@@ -1,6 +1,6 @@
 """Docstrings and their summaries: what stands where, and no summary in two splits."""
 
-from companion.data.docstrings import _documented, _split_of, docstrings
+from companion.data.docstrings import _documented, _split_of, docstring_paragraphs, docstrings
 from tests.conftest import rejects
 
 SOURCE = '''
@@ -43,7 +43,17 @@ def test_a_modules_split_follows_from_its_name_and_described_ones_have_more_than
     assert "PSF" in part.license and "Python" in part.source
 
 
+def test_paragraphs_are_plain_text_of_their_split_alone() -> None:
+    """Each once, summaries among them; what sums up a test's function stands in none of the training text's."""
+    read = docstring_paragraphs("train")
+    assert len(set(read)) == len(read) > 5_000 and all(10 <= len(one) <= 240 and "\n" not in one for one in read)
+    assert set(docstrings("train", described=False).targets) <= set(read)
+    assert not set(docstrings("test", described=False).targets) & set(read)
+
+
 def test_bad_input() -> None:
+    with rejects("split"):
+        docstring_paragraphs("all")
     with rejects("split"):
         docstrings("tests")
     with rejects("limit"):

@@ -24,7 +24,7 @@ def test_bleu_by_hand_with_its_brevity_penalty() -> None:
 
 def test_rouge_l_by_hand() -> None:
     """The longest common sequence is "le menu ouvert": precision 3/4, recall 3/5."""
-    assert rouge_l(["le menu gris ouvert"], WANTED[:1]) == [pytest.approx(2 * 0.75 * 0.6 / 1.35)]
+    assert rouge_l(["Le MENU gris ouvert"], WANTED[:1]) == [pytest.approx(2 * 0.75 * 0.6 / 1.35)]
 
 
 @pytest.mark.slow
@@ -66,3 +66,5 @@ def test_bad_input() -> None:
             measure([], [])
         with rejects("written"):
             measure(["a"], ["a", "b"])
+        with rejects("single string"):
+            measure("abc", "abc")

@@ -7,7 +7,6 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from companion.exercises.tries import Try
-from companion.text.t5.relative_positions import bucket
 
 
 def cut(ids: list[int], start: int, end: int, sentinel: int) -> tuple[list[int], list[int]]:
@@ -17,7 +16,10 @@ def cut(ids: list[int], start: int, end: int, sentinel: int) -> tuple[list[int],
 
 def bucket_of(n: int, buckets: int, far: int) -> int:
     """The bucket of a distance into the past."""
-    return int(bucket(torch.tensor(-n), buckets=buckets, max_distance=far, both_ways=False))
+    near = buckets // 2
+    if n < near:
+        return n
+    return min(buckets - 1, near + math.floor((buckets - near) * (math.log(n / near) / math.log(far / near))))
 
 
 def mean_nats(nats: Float[Tensor, "batch t"], target: Int[Tensor, "batch t"], pad: int) -> Tensor:
@@ -33,21 +35,24 @@ def f_measure(common: int, written: int, wanted: int) -> float:
 
 def _texts(g: Generator) -> list[tuple[list[int], int, int, int]]:
     found = []
-    for n in (6, 9):
+    for n, sentinel in ((6, 99), (9, 1023), (8, 31_999)):
         start = int(torch.randint(1, n - 3, (), generator=g))
         end = start + 1 + int(torch.randint(1, 3, (), generator=g))
-        found.append((torch.randint(50, (n,), generator=g).tolist(), start, end, 99))
+        found.append((torch.randint(50, (n,), generator=g).tolist(), start, end, sentinel))
     return found
 
 
 def _distances(g: Generator) -> list[tuple[int, int, int]]:
     some = torch.randint(20, 100, (3,), generator=g).tolist()
-    return [(n, 32, 128) for n in (0, 3, 15, 16, 127, 500, *some)]
+    return [(n, b, d) for b, d in ((32, 128), (12, 50)) for n in (0, 3, 5, 6, 15, 16, 49, 127, 500, *some)]
 
 
 def _rows(g: Generator) -> list[tuple[Tensor, Tensor, int]]:
-    target = torch.tensor([[5, 2, 7, 9, 3], [4, 0, 0, 0, 0], [8, 6, 0, 0, 0]])
-    return [(0.5 + 3 * torch.rand(3, 5, generator=g), target, 0) for _ in range(2)]
+    found = []
+    for pad in (0, 6):  # 6 stands between the real tokens' numbers
+        target = torch.tensor([[5, 2, 7, 9, 3], [4, pad, pad, pad, pad], [8, 1, pad, pad, pad]])
+        found.append((0.5 + 3 * torch.rand(3, 5, generator=g), target, pad))
+    return found
 
 
 def _lengths(g: Generator) -> list[tuple[int, int, int]]:

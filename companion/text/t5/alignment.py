@@ -72,7 +72,7 @@ def alignment(
         target_parts: likewise for the target; a token whose part the source does not have does not count.
 
     Raises:
-        ValueError: parts that do not fit the maps, or no token of a part that the source has.
+        ValueError: parts that do not fit the maps, maps that are not finite, or no token of a part that the source has.
     """
     total, uniform, count = torch.zeros(()), 0.0, 0
     for attention, source, target in zip(maps, source_parts, target_parts, strict=True):
@@ -80,6 +80,8 @@ def alignment(
             raise ValueError(
                 f"maps: got {tuple(attention.shape[2:])} places, wanted {(len(target), len(source))} as there are parts"
             )
+        if not attention.isfinite().all():
+            raise ValueError("maps: got numbers that are not finite, wanted attention")
         for t, part in enumerate(target):
             same = torch.tensor([part == other for other in source])
             if same.any():

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from companion.data.catalogues import catalogues
 from companion.data.dates import dates, write_date
-from companion.data.docstrings import docstrings
+from companion.data.docstrings import docstring_paragraphs, docstrings
 from companion.data.number_words import NUMBER_LANGUAGES, number_words, write_number
 from companion.language.tokenizers import ByteLevelBPE
 from companion.text.t5.text_to_text import padded
@@ -88,6 +88,26 @@ def examples(
             day = write_date(datetime.date.fromisoformat(iso), language)[0]
             found.append(Example(f"date to {NAMES[language]}: ", written, day))
     return found
+
+
+@checked
+def plain_texts(*, limit: Count | None = None) -> dict[str, list[str]]:
+    """What the training data hold as plain text, task by task: no prefix, no digits beside their words, no pairs.
+
+    Each line stands alone: a number in words of one language, a date as it was written or as it is wanted, a message in
+    English or in French, a paragraph of a docstring. Nothing says which lines belong together.
+
+    Args:
+        limit: at most so many inputs of each task.
+
+    Raises:
+        MissingCarrier: the package that carries a task's texts is not installed.
+    """
+    found = {task: examples(task, limit=limit, all_languages=True) for task in TASKS[:-1]}
+    lines = {task: [e.target for e in some] for task, some in found.items()}
+    for task in ("dates", "catalogue"):
+        lines[task] += dict.fromkeys(e.text for e in found[task])
+    return lines | {"summaries": [*docstring_paragraphs("train")[:limit]]}
 
 
 def vocabulary(texts: Sequence[str], vocab_size: int) -> ByteLevelBPE:

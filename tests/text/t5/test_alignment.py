@@ -40,5 +40,7 @@ def test_bad_input() -> None:
         token_parts("ab", "y", TOKENS)
     with rejects("maps"):
         alignment([torch.ones(1, 1, 2, 2)], ["yy"], ["y"])
+    with rejects("maps.*finite"):
+        alignment([torch.full((1, 1, 1, 1), torch.nan)], ["y"], ["y"])
     with rejects("target_parts"):
         alignment([torch.ones(1, 1, 1, 1)], ["y"], ["m"])

@@ -6,7 +6,7 @@ import pytest
 
 from companion.data.dates import dates, write_date
 from companion.data.number_words import NUMBER_LANGUAGES, write_number
-from companion.text.t5.tasks import NAMES, SENTINELS, TASKS, Example, encoded, examples, vocabulary
+from companion.text.t5.tasks import NAMES, SENTINELS, TASKS, Example, encoded, examples, plain_texts, vocabulary
 from tests.conftest import rejects
 
 
@@ -42,6 +42,18 @@ def test_into_all_languages_each_input_stands_four_times(task: str) -> None:
 def test_summaries_of_the_test_have_a_description() -> None:
     assert all(". " in e.text for e in examples("summaries", "test", limit=30))
     assert not all(". " in e.text for e in examples("summaries", "train", limit=200))
+
+
+def test_plain_texts_hold_each_side_of_a_pair_by_itself() -> None:
+    """Words without their digits, dates and messages of both sides each as a line, and no prefix."""
+    lines = plain_texts(limit=12)
+    assert tuple(lines) == TASKS and len(lines["numbers"]) == 48 and len(lines["summaries"]) == 12
+    pairs = {task: examples(task, limit=12, all_languages=True) for task in TASKS}
+    assert not any(c.isdigit() for line in lines["numbers"] for c in line)
+    for task in ("dates", "catalogue"):
+        assert set(lines[task]) == {side for e in pairs[task] for side in (e.text, e.target)}
+    every = [line for some in lines.values() for line in some]
+    assert not any(e.prefix in line or e.text + e.target in line for line in every for e in pairs["dates"])
 
 
 def test_sentinels_are_the_last_numbers_and_count_down(tokens) -> None:
