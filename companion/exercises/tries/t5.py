@@ -43,8 +43,9 @@ def _texts(g: Generator) -> list[tuple[list[int], int, int, int]]:
 
 
 def _distances(g: Generator) -> list[tuple[int, int, int]]:
-    some = torch.randint(20, 100, (3,), generator=g).tolist()
-    return [(n, b, d) for b, d in ((32, 128), (12, 50)) for n in (0, 3, 5, 6, 15, 16, 49, 127, 500, *some)]
+    some = torch.randint(20, 100, (2,), generator=g).tolist()
+    near = [(0, 32, 128), (15, 32, 128), (16, 32, 128), (5, 12, 50), (6, 12, 50), (500, 12, 50), (127, 32, 128)]
+    return [*near, *((n, 32, 128) for n in some)]
 
 
 def _rows(g: Generator) -> list[tuple[Tensor, Tensor, int]]:
