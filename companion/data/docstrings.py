@@ -54,7 +54,9 @@ def docstrings(
 
 
 @checked
-def docstring_paragraphs(split: Literal["train", "valid", "test"] = "train") -> tuple[str, ...]:
+def docstring_paragraphs(
+    split: Literal["train", "valid", "test"] = "train", *, limit: Count | None = None
+) -> tuple[str, ...]:
     """The paragraphs of all docstrings of a split, each once and without what it belongs to: plain text to read.
 
     Summaries are among them, as paragraphs of their own; functions' heads are not. Paragraphs of fewer than 10 or more than 240
@@ -62,16 +64,23 @@ def docstring_paragraphs(split: Literal["train", "valid", "test"] = "train") -> 
 
     Args:
         split: of the modules, as in `docstrings`; here a line may stand in two splits.
+        limit: at most so many.
 
     Raises:
-        ValueError: an unknown split.
+        ValueError: an unknown split or a limit below 1.
     """
     check_choice("split", split, SPLITS)
     library = standard_library("all")
     sources = (s for m, s in zip(library.modules, library.sources, strict=True) if _split_of(m) == split)
     docs = (doc for source in sources for _, doc in _documented(source))
-    paragraphs = dict.fromkeys(" ".join(one.split()) for doc in docs for one in doc.split("\n\n"))
-    return tuple(one for one in paragraphs if _SHORTEST <= len(one) <= _LONGEST_INPUT)
+    paragraphs = (" ".join(one.split()) for doc in docs for one in doc.split("\n\n"))
+    found: dict[str, None] = {}
+    for one in paragraphs:
+        if _SHORTEST <= len(one) <= _LONGEST_INPUT:
+            found[one] = None
+        if len(found) == limit:
+            break
+    return tuple(found)
 
 
 @lru_cache(maxsize=3)

@@ -47,6 +47,7 @@ def test_paragraphs_are_plain_text_of_their_split_alone() -> None:
     """Each once, summaries among them; what sums up a test's function stands in none of the training text's."""
     read = docstring_paragraphs("train")
     assert len(set(read)) == len(read) > 5_000 and all(10 <= len(one) <= 240 and "\n" not in one for one in read)
+    assert docstring_paragraphs("train", limit=30) == read[:30]
     assert set(docstrings("train", described=False).targets) <= set(read)
     assert not set(docstrings("test", described=False).targets) & set(read)
 
@@ -54,6 +55,8 @@ def test_paragraphs_are_plain_text_of_their_split_alone() -> None:
 def test_bad_input() -> None:
     with rejects("split"):
         docstring_paragraphs("all")
+    with rejects("limit"):
+        docstring_paragraphs("train", limit=0)
     with rejects("split"):
         docstrings("tests")
     with rejects("limit"):

@@ -1,25 +1,13 @@
-"""The shipped T5 of four tasks and its control: right on what was not seen, obedient to the prefix; how batches are mixed."""
+"""The shipped T5 of four tasks: right on what it has not seen, obedient to the prefix, better than a copy."""
 
 import pytest
-import torch
 
 from companion.data.number_words import write_number
 from companion.metrics.text_overlap import chrf
-from companion.models.t5_tasks import (
-    READ,
-    STARTS,
-    TAUGHT,
-    VOCAB_SIZE,
-    Mixture,
-    Pairs,
-    build,
-    load,
-    tokenizer,
-    write,
-)
+from companion.models.t5_tasks import SHARES, VOCAB_SIZE, Mixture, Pairs, build, load, tokenizer, write
 from companion.text.t5.tasks import NAMES, SENTINELS, TASKS, Example, examples
 from companion.weights import card
-from tests.conftest import gen, rejects
+from tests.conftest import gen
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +16,10 @@ def model():
 
 
 def test_its_sizes_are_its_tokens_and_its_cards() -> None:
-    both, tokens = build(), tokenizer()
-    model = both[STARTS[0]]
+    model, tokens = build(), tokenizer()
     assert tokens.vocab_size == model.config.vocab_size == VOCAB_SIZE
     assert model.config.pad_token == tokens.special["<pad>"] and tokens.special["<0>"] == VOCAB_SIZE - 1
-    assert 2 * sum(p.numel() for p in model.parameters()) == card("t5_tasks").parameters < 1_000_000
+    assert sum(p.numel() for p in model.parameters()) == card("t5_tasks").parameters < 1_200_000
     assert len([name for name in tokens.special if name[1:-1].isdigit()]) == SENTINELS
 
 
@@ -66,23 +53,12 @@ def test_a_row_is_answered_alike_alone_and_beside_longer_ones(model) -> None:
     assert not model.training
 
 
-def test_the_control_starts_from_the_same_weights_and_ends_elsewhere(model) -> None:
-    first, second = build().values()
-    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
-    control = load(STARTS[1])[0]
-    assert not torch.equal(control.tokens.weight, model.tokens.weight)
-    assert write(control, ["number to German: 4096"]) == [write_number(4096, "de")]
-    with rejects("start"):
-        load("from the middle")
-
-
 def test_a_mixture_draws_each_kind_as_often_as_it_should() -> None:
-    kinds = {name: lambda n, _, name=name: [name] * n for name in TASKS}
-    drawn = [Mixture(kinds, TAUGHT)(3, gen(i)) for i in range(1_000)]
+    kinds = {name: lambda n, _, name=name: [name] * n for name in reversed(SHARES)}
+    drawn = [Mixture(kinds, SHARES)(3, gen(i)) for i in range(1_000)]
     assert all(len(batch) == 3 and len(set(batch)) == 1 for batch in drawn)
-    for shares in (READ, TAUGHT):
-        assert tuple(shares) == TASKS and sum(shares.values()) == pytest.approx(1)
-    for name, share in TAUGHT.items():
+    assert {*SHARES} == {*TASKS, "spans"} and sum(SHARES.values()) == pytest.approx(1)
+    for name, share in SHARES.items():
         assert sum(batch[0] == name for batch in drawn) / 1_000 == pytest.approx(share, abs=0.06)
 
 

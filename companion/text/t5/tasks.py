@@ -107,7 +107,7 @@ def plain_texts(*, limit: Count | None = None) -> dict[str, list[str]]:
     lines = {task: [e.target for e in some] for task, some in found.items()}
     for task in ("dates", "catalogue"):
         lines[task] += dict.fromkeys(e.text for e in found[task])
-    return lines | {"summaries": [*docstring_paragraphs("train")[:limit]]}
+    return lines | {"summaries": [*docstring_paragraphs("train", limit=limit)]}
 
 
 def vocabulary(texts: Sequence[str], vocab_size: int) -> ByteLevelBPE:
