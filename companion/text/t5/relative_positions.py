@@ -19,6 +19,7 @@ says the paper says in words; the formula is that of the published code (Mesh Te
 """
 
 import math
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float, Int
@@ -49,9 +50,16 @@ def bucket(
     if max_distance <= near:
         raise ValueError(f"max_distance: got {max_distance}, wanted more than the {near} near distances")
     n = distance.abs() if both_ways else (-distance).clamp(min=0)
-    steps = (n.clamp(min=near).double() / near).log() / math.log(max_distance / near) * (share - near)
-    found = torch.where(n < near, n, (near + steps.long()).clamp(max=share - 1))
+    found = torch.tensor(_buckets_of(share, max_distance), device=n.device)[n.clamp(max=max_distance)]
     return found + share * (distance > 0) if both_ways else found
+
+
+@lru_cache(maxsize=16)
+def _buckets_of(share: int, max_distance: int) -> tuple[int, ...]:
+    """b(n, share) of each distance from 0 to D, worked out here: not every device has the 64 bits that it takes."""
+    near = share // 2
+    steps = (math.log(n / near) / math.log(max_distance / near) * (share - near) for n in range(near, max_distance + 1))
+    return (*range(near), *(min(share - 1, near + int(step)) for step in steps))
 
 
 class RelativePositions(nn.Module):

@@ -56,12 +56,14 @@ def corrupt(
         mean_length: of a span.
 
     Raises:
-        ValueError: fewer than three tokens, a token that could be a sentinel, or a share or length out of range.
+        ValueError: fewer than three tokens, a negative one or one that could be a sentinel, or a share or length out of range.
     """
     n = len(ids)
     check_count("the number of tokens", n, low=3)
     cut = min(max(round(n * share), 1), n - 2)
     spans = min(max(round(cut / mean_length), 1), n - cut - 1)
+    if int(ids.min()) < 0:
+        raise ValueError(f"ids: got token {int(ids.min())}, wanted none below 0")
     if int(ids.max()) >= first_sentinel - spans:
         raise ValueError(
             f"ids: got token {int(ids.max())}, wanted numbers below the sentinels, {first_sentinel - spans}"

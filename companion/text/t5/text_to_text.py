@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
@@ -51,9 +51,12 @@ def target_log_probs(
         model: in its present mode.
         source: padded with the model's pad token, which is not read.
         target: padded in the same way, at the end.
+
+    Raises:
+        ValueError: a source of padding alone.
     """
     pad = model.config.pad_token
-    logits = model(source, source != pad, model.shift_right(target))
+    logits = model(source, _real(model, source), model.shift_right(target))
     nats = F.cross_entropy(precise(logits).transpose(1, 2), target, reduction="none")
     return -nats.masked_fill(target == pad, 0.0)
 
@@ -89,8 +92,11 @@ def answers(
         beams: 1 for the likeliest next token, otherwise how many continuations `beam_search` follows, source by source.
         length_penalty: of the search.
         stop_token: ends an answer.
+
+    Raises:
+        ValueError: a source of padding alone.
     """
-    real = source != model.config.pad_token
+    real = _real(model, source)
     start = torch.full((len(source), 1), model.config.pad_token, device=source.device)
     if beams == 1:
         written = generate(model.given(source, real, context=new_tokens), start, new_tokens, stop_token=stop_token)
@@ -103,6 +109,14 @@ def answers(
             for row, mask in zip(source, real, strict=True)
         ]  # fmt: skip
     return [_before(row[1:], stop_token) for row in written]
+
+
+def _real(model: T5, source: Int[Tensor, "batch n"]) -> Bool[Tensor, "batch n"]:
+    """Where a token is no padding."""
+    real = source != model.config.pad_token
+    if not real.any(1).all():
+        raise ValueError("source: got a row of padding alone, wanted at least one token to read")
+    return real
 
 
 def _before(ids: Int[Tensor, "n"], token: int) -> Int[Tensor, "_"]:

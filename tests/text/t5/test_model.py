@@ -262,6 +262,10 @@ def test_eval_switches_dropout_off_and_training_drops_everywhere_I26() -> None:
     x = torch.randn(2, 18)
     assert not torch.equal(hidden(x), hidden(x))
     assert model.decoder[1].dropout == model.decoder[1].cross.dropout == model.encoder[0].attention.dropout == 0.5
+    drop, seen = model._drop, []
+    model._drop = lambda x: seen.append(x.shape) or drop(x)
+    model(SOURCE, REAL, TARGET)
+    assert seen == [(3, 13, 18)] * 2 + [(3, 7, 18)] * 2, "both stacks drop what they read and what they give"
     nothing = T5(T5Config(**(vars(SMALL) | {"dropout": 1.0}))).train()
     assert not nothing.encode(SOURCE).states.any() and not nothing(SOURCE, None, TARGET).any()
 

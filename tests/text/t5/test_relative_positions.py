@@ -92,6 +92,9 @@ def test_bad_input() -> None:
     RelativePositions(2, buckets=2, both_ways=False), RelativePositions(2, buckets=4, both_ways=True)
     with rejects("max_distance.*the 4 near"):
         RelativePositions(2, buckets=8, max_distance=4, both_ways=False)
+    assert bucket(
+        torch.zeros(3, dtype=torch.int64, device="meta"), buckets=8, max_distance=9, both_ways=True
+    ).shape == (3,)
     with rejects("distance"):
         bucket(torch.zeros(3), buckets=8, max_distance=9, both_ways=True)
     with rejects("heads"):

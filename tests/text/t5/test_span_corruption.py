@@ -59,6 +59,8 @@ def test_what_cannot_be_corrupted_is_refused() -> None:
     generator = torch.Generator()
     with pytest.raises(ValueError, match="below the sentinels"):
         corrupt(torch.tensor([1, 998, 3]), LAST, generator)
+    with pytest.raises(ValueError, match="none below 0"):
+        corrupt(torch.tensor([1, -2, 3]), LAST, generator)
     with pytest.raises(ValueError, match="at least 3"):
         corrupt(torch.tensor([1, 2]), LAST, generator)
     with pytest.raises(ValueError, match="share"):

@@ -67,6 +67,14 @@ def test_its_gradient_is_that_of_the_rows_together_I40() -> None:
     torch.testing.assert_close(gradient(torch.arange(3)), parts, rtol=1e-4, atol=1e-5)
 
 
+def test_a_source_of_padding_alone_is_refused() -> None:
+    model, source = small(4), torch.tensor([[5, 6], [4, 4]])
+    with rejects("source.*padding alone"):
+        answers(model, source, 3)
+    with rejects("source.*padding alone"):
+        target_log_probs(model, source, source)
+
+
 @pytest.mark.parametrize("beams", [1, 3])
 def test_answers_stand_before_the_end_and_do_not_depend_on_the_batch_I24_I27(beams: int) -> None:
     model, lengths = small(4), set()
