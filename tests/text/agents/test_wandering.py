@@ -50,9 +50,9 @@ def test_few_are_right_and_some() -> None:
 
 
 def test_the_calls_are_half_well_chosen() -> None:
-    """The shares that the module states, of 2,000 runs."""
+    """The shares that the module states, of 1,000 runs."""
     dice, right, searches, calculations = random.Random(0), {}, [], []
-    for question in drawn_questions(["ABC", "BCD", "CDE", "DEF"], 2_000, gen(0)):
+    for question in drawn_questions(["ABC", "BCD", "CDE", "DEF"], 1_000, gen(0)):
         table = Invented(random.Random(dice.random()))
         ids, own = wander(question, table, dice)
         given = said([t for t, mine in zip(ids, own, strict=True) if mine])
@@ -62,7 +62,7 @@ def test_the_calls_are_half_well_chosen() -> None:
         for found in re.finditer(r"calc\( \d+ ([+-])", spelled(ids)):
             calculations += [found[1] == question.sign] if question.sign else []
     shares = [sum(found) / len(found) for found in (searches, calculations, *(right[sign] for sign in ("", "+", "-")))]
-    assert shares == pytest.approx([0.85, 0.76, 0.45, 0.17, 0.09], abs=0.04)
+    assert shares == pytest.approx([0.85, 0.76, 0.45, 0.17, 0.09], abs=0.05)
 
 
 def test_a_batch_is_filled_up_and_repeatable() -> None:
