@@ -1,4 +1,4 @@
-"""The tries of the lesson on constitutions: a rule, what is learned from a revision, a comparison, the rule mended."""
+"""The tries of the lesson on constitutions: a rule, what is learned from a revision, the rule mended, a comparison."""
 
 import random
 from collections.abc import Sequence
@@ -82,21 +82,21 @@ TRIES = (
         },
     ),
     Try(
-        "3.4-constitution-3", "pair(answers, scores)", best_and_worst, _scored,
-        {
-            "the worst comes first": lambda a, s: best_and_worst(a, s)[::-1],
-            "two answers that are as good make no pair": _ties_too,
-            "helpful before harmless: the first entry decides": _by_helpfulness,
-        },
-    ),
-    Try(
-        "3.4-constitution-4", "leaks_word(secret, answer)", tells, _in_both,
+        "3.4-constitution-3", "leaks_word(secret, answer)", tells, _in_both,
         {
             "figures only: digits in words pass": tells_in_figures,
             "any digit in words, also of the extension": lambda s, a: (
                 tells_in_figures(s, a) or digits_of(a) != digits_of(a, words=False)
             ),
             "only the whole code in a row": lambda s, a: in_figures(s) in a or in_words(s) in a,
+        },
+    ),
+    Try(
+        "3.4-constitution-4", "pair(answers, scores)", best_and_worst, _scored,
+        {
+            "the worst comes first": lambda a, s: best_and_worst(a, s)[::-1],
+            "two answers that are as good make no pair": _ties_too,
+            "helpful before harmless: the first entry decides": _by_helpfulness,
         },
     ),
 )  # fmt: skip

@@ -5,9 +5,17 @@ import torch
 
 from companion.text.chat.dpo import dpo_objective
 from companion.text.constitution import feedback
-from companion.text.constitution.feedback import Compared, best_and_worst, by_coin, compared, preferences
+from companion.text.constitution.feedback import (
+    Compared,
+    anchored_objective,
+    best_and_worst,
+    by_coin,
+    compared,
+    preferences,
+)
 from companion.text.constitution.principles import KEEP_THE_CODE, by_constitution
 from companion.text.constitution.revision import lessons
+from companion.text.reasoning.tasks import answer_loss
 from companion.training import TrainConfig, train
 from tests.conftest import gen, rejects
 from tests.text.constitution.model import CITY, CODE, small
@@ -53,3 +61,20 @@ def test_training_on_them_raises_the_better_above_the_worse() -> None:
     model = train(small(), objective, data, TrainConfig(steps=8, batch_size=8, lr=1e-3)).model
     with torch.no_grad():
         assert float(objective(model, data)) < 0.5 < float(objective(small(), data))
+
+
+def test_the_anchor_is_the_preferred_answers_loss_and_no_more() -> None:
+    """(eq-constitution-anchor): α times the mean of the tokens; 0 is DPO alone, and the rejected answer is no part of it."""
+    model, reference = small(1), small()
+    data = preferences([Compared(CODE, REFUSED, LEAK), Compared(CITY, RIGHT, REFUSED)])
+    plain = anchored_objective(reference, 0.5, 0.0)(model, data)
+    assert float(plain) == pytest.approx(float(dpo_objective(reference, 0.5)(model, data)), abs=1e-6)
+    likely = float(answer_loss(model, data[:2]).mean())
+    for anchor in (0.5, 2.0):
+        whole = float(anchored_objective(reference, 0.5, anchor)(model, data))
+        assert whole - float(plain) == pytest.approx(anchor * likely, abs=1e-4)
+    assert all(p.grad is None for p in reference.parameters())
+    with rejects("beta"):
+        anchored_objective(reference, 0.0, 1.0)
+    with rejects("anchor"):
+        anchored_objective(reference, 0.5, -1.0)

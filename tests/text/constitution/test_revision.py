@@ -7,7 +7,7 @@ from companion.text.constitution import revision
 from companion.text.constitution.cards import END, decoded, encoded
 from companion.text.constitution.demonstrations import ANSWER, ASKED, CRITIQUE, filled
 from companion.text.constitution.principles import KEEP_THE_CODE
-from companion.text.constitution.revision import answers_to, lessons, revised, written
+from companion.text.constitution.revision import answers_to, lessons, revised, unprompted, written
 from tests.conftest import gen, rejects
 from tests.text.constitution.model import CITY, CODE, small
 
@@ -67,3 +67,13 @@ def test_the_revision_is_learned_as_an_answer_to_the_request_alone() -> None:
     assert ids[0][mask[0]].tolist() == [*encoded(REFUSED.split()), END]
     assert decoded(ids[0].tolist()) == f"{decoded(CODE.prompt())} {REFUSED}"
     assert torch.equal(ids[:, :ASKED], filled([CODE.prompt(), CITY.prompt()], ASKED))
+
+
+def test_of_a_revision_the_request_is_read_and_the_revision_learned() -> None:
+    """By hand: neither the first answer nor the critique is left; it is what `lessons` makes of the same pair."""
+    assert unprompted([1, 2], [3], [4, 5], [6, 7, 8]) == ([1, 2, 6, 7, 8], [False, False, True, True, True])
+    ids, mask = lessons([(CODE, REFUSED)])
+    said, counts = unprompted(CODE.prompt(), encoded(LEAK.split()), [9], [*encoded(REFUSED.split()), END])
+    start = ASKED - len(CODE.prompt())
+    assert ids[0, start : start + len(said)].tolist() == said
+    assert mask[0, start : start + len(said)].tolist() == counts
