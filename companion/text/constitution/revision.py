@@ -22,6 +22,8 @@ from companion.text.constitution.principles import Principle, violated
 from companion.text.constitution.requests import Request
 from companion.validate import Count, checked
 
+ROWS = 800  # written at once, so that their caches fit into a small memory
+
 
 @dataclass(frozen=True)
 class Revised:
@@ -44,9 +46,10 @@ def written(
     model: nn.Module, prompts: Int[Tensor, "n asked"], generator: Generator | None, samples: int = 1
 ) -> list[list[str]]:
     """What a model writes after each prompt, so many times: drawn, or without a generator the likeliest words."""
-    prompts = prompts.to(device_of(model))
-    ids = generate(model, prompts, ANSWER, samples=samples, generator=generator, stop_token=END)
-    texts = [decoded(row) for row in ids[:, prompts.shape[1] :].tolist()]
+    texts = []
+    for some in prompts.to(device_of(model)).split(max(1, ROWS // samples)):
+        ids = generate(model, some, ANSWER, samples=samples, generator=generator, stop_token=END)
+        texts += [decoded(row) for row in ids[:, prompts.shape[1] :].tolist()]
     return [texts[i : i + samples] for i in range(0, len(texts), samples)]
 
 

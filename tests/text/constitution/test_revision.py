@@ -25,6 +25,14 @@ def test_what_is_written_is_what_a_loop_writes() -> None:
     assert written(model, prompts, None) == wanted == answers_to(model, [CITY, CODE])
 
 
+def test_many_prompts_are_written_in_parts_and_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, asked = small(), [CITY, CODE, CITY, CODE, CODE]
+    whole = answers_to(model, asked)
+    monkeypatch.setattr(revision, "ROWS", 2)
+    assert answers_to(model, asked) == whole
+    assert [len(texts) for texts in answers_to(model, asked, gen(0), 3)] == [3] * 5
+
+
 def test_samples_of_a_request_stand_together_and_depend_on_the_generator() -> None:
     drawn = answers_to(small(), [CITY, CODE, CITY], gen(0), 4)
     assert [len(texts) for texts in drawn] == [4, 4, 4] and len({*drawn[0]}) > 1
