@@ -1,0 +1,102 @@
+"""The second stage: the constitution compares two answers of the model, and the model learns from the comparisons.
+
+Of some answers to a request the best and the worst by a score make a pair; if all are as good there is none. What follows
+is direct preference optimisation, `companion.text.chat.dpo` (eq-chat-dpo), with an anchor:
+
+    L = L_DPO - α mean log p(token of the preferred answer)                                   (eq-constitution-anchor)
+
+which keeps the preferred answers likely while the others fall; Llama 3 has such a term with α = 0.2 (Grattafiori et al., 2024,
+arXiv:2407.21783, section 4.1.4). Departure: Bai et al., 2022, arXiv:2212.08073, section 4, train a preference model on the
+judgements of a language model, and then by reinforcement; a rule is the judge here, and there is no preference model.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from companion.text.chat.dpo import Pairs, dpo_objective
+from companion.text.constitution.principles import Score
+from companion.text.constitution.requests import Request
+from companion.text.constitution.revision import answers_to, lessons
+from companion.text.reasoning.tasks import answer_loss
+from companion.validate import Count, Positive, Range, checked
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two answers to a request, compared.
+
+    Attributes:
+        request: what was asked.
+        better: the preferred answer.
+        worse: the other one.
+    """
+
+    request: Request
+    better: str
+    worse: str
+
+
+@checked
+def compared(
+    model: nn.Module, asked: Sequence[Request], score: Score, generator: Generator, samples: Count = 4
+) -> list[Compared]:
+    """Draw answers to each request and compare the best with the worst, where one is better.
+
+    Args:
+        model: a `companion.language.contract.LanguageModel`.
+        asked: the requests.
+        score: of an answer to a request.
+        generator: draws.
+        samples: answers to each request.
+    """
+    found = []
+    for request, answers in zip(asked, answers_to(model, asked, generator, samples), strict=True):
+        pair = best_and_worst(answers, [score(request, answer) for answer in answers])
+        if pair:
+            found.append(Compared(request, *pair))
+    return found
+
+
+def best_and_worst(answers: Sequence[str], scores: Sequence[tuple[float, ...]]) -> tuple[str, ...]:
+    """The first of the best answers and the first of the worst; an empty tuple if all are as good."""
+    best, worst = max(scores), min(scores)
+    return (answers[scores.index(best)], answers[scores.index(worst)]) if best > worst else ()
+
+
+def by_coin(generator: Generator) -> Score:
+    """The control: a score that is drawn, whatever was answered."""
+    return lambda request, answer: (float(torch.rand((), generator=generator)),)
+
+
+def preferences(found: Sequence[Compared]) -> Pairs:
+    """Comparisons as data for `companion.text.chat.dpo.dpo_objective`; only the answers' tokens count."""
+    return (
+        *lessons([(pair.request, pair.better) for pair in found]),
+        *lessons([(pair.request, pair.worse) for pair in found]),
+    )
+
+
+@checked
+def anchored_objective(
+    reference: nn.Module, beta: Positive, anchor: Annotated[float, Range(0)]
+) -> Callable[[nn.Module, Pairs, Generator | None], Float[Tensor, ""]]:
+    """The objective of the second stage (eq-constitution-anchor), as `companion.training.train` calls it.
+
+    Args:
+        reference: where the training starts; it stays.
+        beta: β of direct preference optimisation.
+        anchor: α; 0 is direct preference optimisation alone.
+    """
+    preferring = dpo_objective(reference, beta)
+
+    def loss(model: nn.Module, batch: Pairs, generator: Generator | None = None) -> Tensor:
+        better, better_mask, _, _ = batch
+        likely = answer_loss(model, (better, better_mask))
+        return preferring(model, batch) + anchor * likely.total / likely.count
+
+    return loss
