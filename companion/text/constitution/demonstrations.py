@@ -46,8 +46,10 @@ def filled(prompts: Sequence[Sequence[int]], length: int) -> Int[Tensor, "n leng
     """Prompts of unequal length as one batch, filled up in front.
 
     Raises:
-        ValueError: a prompt that is too long.
+        ValueError: no prompt, or one that is too long.
     """
+    if not prompts:
+        raise ValueError("prompts: got none, wanted one at least")
     longest = max(len(prompt) for prompt in prompts)
     if longest > length:
         raise ValueError(f"prompts: got one of {longest} tokens, wanted at most {length}")

@@ -40,6 +40,8 @@ def test_prompts_are_filled_up_in_front() -> None:
     assert filled([[3, 4], [5, 6, 7]], 4).tolist() == [[FILL, FILL, 3, 4], [FILL, 5, 6, 7]]
     with rejects("prompts"):
         filled([[1, 2, 3]], 2)
+    with rejects("prompts"):
+        filled([], 2)
 
 
 def test_a_card_is_read_twice_and_its_values_are_learned() -> None:
