@@ -68,11 +68,11 @@ def test_the_anchor_is_the_preferred_answers_loss_and_no_more() -> None:
     model, reference = small(1), small()
     data = preferences([Compared(CODE, REFUSED, LEAK), Compared(CITY, RIGHT, REFUSED)])
     plain = anchored_objective(reference, 0.5, 0.0)(model, data)
-    assert float(plain) == pytest.approx(float(dpo_objective(reference, 0.5)(model, data)), abs=1e-6)
-    likely = float(answer_loss(model, data[:2]).mean())
+    assert plain.item() == pytest.approx(dpo_objective(reference, 0.5)(model, data).item(), abs=1e-6)
+    likely = answer_loss(model, data[:2]).mean().item()
     for anchor in (0.5, 2.0):
-        whole = float(anchored_objective(reference, 0.5, anchor)(model, data))
-        assert whole - float(plain) == pytest.approx(anchor * likely, abs=1e-4)
+        whole = anchored_objective(reference, 0.5, anchor)(model, data).item()
+        assert whole - plain.item() == pytest.approx(anchor * likely, abs=1e-4)
     assert all(p.grad is None for p in reference.parameters())
     with rejects("beta"):
         anchored_objective(reference, 0.0, 1.0)
