@@ -45,6 +45,7 @@ class Parts:
         smear: each token's embedding takes over a learned share of the one before.
         bigrams: width of a table of pairs of characters that is added to the input; 0 for none.
         untied: an output matrix of its own.
+        zero_head: whether that starts from zero.
         cap: c of c tanh(logits / c); 0 for none.
         newton_schulz: Muon for the matrices, with so many iterations; 0 for AdamW. Three have coefficients of their own.
         cautious: weights decay only where the update agrees.
@@ -66,6 +67,7 @@ class Parts:
     smear: bool = False
     bigrams: int = 0
     untied: bool = False
+    zero_head: bool = False
     cap: float = 0.0
     newton_schulz: int = 0
     cautious: bool = False
@@ -90,6 +92,7 @@ VARIANTS = {
     "smear": replace(PLAIN, smear=True, steps=1_915),
     "bigram table, width 32": replace(PLAIN, bigrams=32, steps=1_900),
     "untied head": replace(PLAIN, untied=True, steps=1_915),
+    "untied head that starts from zero": replace(PLAIN, untied=True, zero_head=True, steps=1_915),
     "soft cap of the logits at 15": replace(PLAIN, cap=15.0, steps=1_850),
     "no gates on attention": replace(PLAIN, gated=False, hidden=347, steps=1_865),
     "Muon, three iterations, cautious decay": replace(PLAIN, newton_schulz=3, steps=1_448, lrs=_MUON, cautious=True),
@@ -102,6 +105,9 @@ VARIANTS = {
     "a third of the batch, smear, bigrams": replace(_SMALL, smear=True, bigrams=16, hidden=240),
     "a third of the batch, smear, bigrams, x0-skips": replace(
         _SMALL, smear=True, bigrams=16, hidden=240, input_skip=True, steps=4_200
+    ),
+    "a sixth of the batch, smear, bigrams, x0-skips": replace(
+        _SMALL, batch=2, smear=True, bigrams=16, hidden=240, input_skip=True, steps=5_850, lrs=(1e-3, 1.4e-3, 2e-3)
     ),
 }
 
@@ -129,7 +135,7 @@ class Ensemble:
         last = 0.0 if parts.zero else WIDTH**-0.5
         matrix("tokens", vocab_size, WIDTH, embedding=True)
         if parts.untied:
-            matrix("head", WIDTH, vocab_size)
+            matrix("head", WIDTH, vocab_size, std=0.0 if parts.zero_head else WIDTH**-0.5)
         if parts.bigrams:
             matrix("pairs", vocab_size**2, parts.bigrams, embedding=True)
             matrix("pairs_out", parts.bigrams, WIDTH)
