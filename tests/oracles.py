@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from torch import Tensor
+from torch import Tensor, nn
 
 from companion.diffusion.paths import Path, RectifiedFlow, VarianceExploding, cosine_schedule, linear_schedule
 from companion.diffusion.prediction import Denoiser, Prediction
+from companion.language.states import TokenState
 
 # One path of each sort, for tests that hold on all of them.
 PATHS = (linear_schedule(1000), cosine_schedule(1000), RectifiedFlow(), VarianceExploding())
@@ -48,3 +49,18 @@ def library_bpe(text: str, size: int) -> Tokenizer:
     trainer = trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False)
     found.train_from_iterator([text], trainer)
     return found
+
+
+class Rereader(nn.Module):
+    """A language model by its ``logits`` of a whole text, shape (batch, n) to (batch, n, vocabulary): it reads all of it anew."""
+
+    def new_state(self, batch: int) -> TokenState:
+        return TokenState(torch.zeros(batch, 0, dtype=torch.int64))
+
+    def forward(
+        self, ids: Tensor, past_key_values: TokenState | None = None, attention_mask: Tensor | None = None
+    ) -> Tensor:
+        if past_key_values is None:
+            return self.logits(ids)
+        past_key_values.ids = torch.cat([past_key_values.ids, ids], dim=1)
+        return self.logits(past_key_values.ids)[:, -ids.shape[1] :]

@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor, nn
 
-from companion.language.states import TokenState
 from companion.text.agents.tools import ASKED, TOKENS
 from companion.text.agents.wandering import CONTEXT
 from companion.text.gpt import GPT, GPTConfig
+from tests.oracles import Rereader
 
 
-class Told(nn.Module):
+class Told(Rereader):
     """Writes a script, whatever the tools put between: at each place the script's next token that is its own.
 
     Args:
@@ -21,15 +21,7 @@ class Told(nn.Module):
         self.scripts, self.config = scripts, GPTConfig(len(TOKENS), context=CONTEXT, width=8, layers=1, heads=1)
         self.weight = nn.Parameter(torch.zeros(1))
 
-    def new_state(self, batch: int) -> TokenState:
-        return TokenState(torch.zeros(batch, 0, dtype=torch.int64))
-
-    def forward(
-        self, ids: Tensor, past_key_values: TokenState | None = None, attention_mask: Tensor | None = None
-    ) -> Tensor:
-        if past_key_values is not None:
-            past_key_values.ids = torch.cat([past_key_values.ids, ids], dim=1)
-            return self(past_key_values.ids)[:, -ids.shape[1] :]
+    def logits(self, ids: Tensor) -> Tensor:
         logits = torch.zeros(*ids.shape, len(TOKENS))
         for row, script in enumerate(self.scripts):
             for place in range(ASKED - 1, ids.shape[1]):

@@ -4,16 +4,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from companion.language.states import TokenState
 from companion.text.reasoning.imitation import imitate
 from companion.text.reasoning.parity import END, Parity, running_parity
 from companion.training import TrainConfig
 from tests.conftest import gen, rejects
+from tests.oracles import Rereader
 
 TASK = Parity(4)
 
 
-class Thinker(nn.Module):
+class Thinker(Rereader):
     """Two ways to answer and nothing else: the running parities, or the first bit alone.
 
     It has one weight, the logarithm of the odds of thinking. The first token of an answer is always the first bit; the
@@ -25,15 +25,7 @@ class Thinker(nn.Module):
         self.log_odds = nn.Parameter(torch.tensor([log_odds]))
         self.config = TASK  # a context and a vocabulary
 
-    def new_state(self, batch: int) -> TokenState:
-        return TokenState(torch.zeros(batch, 0, dtype=torch.int64))
-
-    def forward(
-        self, ids: Tensor, past_key_values: TokenState | None = None, attention_mask: Tensor | None = None
-    ) -> Tensor:
-        if past_key_values is not None:
-            past_key_values.ids = torch.cat([past_key_values.ids, ids], dim=1)
-            return self(past_key_values.ids)[:, -ids.shape[1] :]
+    def logits(self, ids: Tensor) -> Tensor:
         logits = torch.full((*ids.shape, 4), -30.0)
         parities = running_parity(ids[:, : TASK.bits]).float()
         for place in range(TASK.asked - 1, ids.shape[1]):
