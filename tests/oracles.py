@@ -52,7 +52,7 @@ def library_bpe(text: str, size: int) -> Tokenizer:
 
 
 class Rereader(nn.Module):
-    """A language model by its ``logits`` of a whole text, shape (batch, n) to (batch, n, vocabulary): it reads all of it anew."""
+    """A language model by its ``logits`` of a whole text, shape (batch, n) to (batch, n, vocabulary): it reads all anew."""
 
     def new_state(self, batch: int) -> TokenState:
         return TokenState(torch.zeros(batch, 0, dtype=torch.int64))
