@@ -1,6 +1,7 @@
 """The form of a lesson, checked for every notebook that the book has: the rules stand in CONTRIBUTING.md."""
 
 import ast
+import contextlib
 import json
 import re
 import statistics
@@ -208,6 +209,30 @@ def test_claims_are_proved_and_named_after_the_lesson(lesson: Lesson) -> None:
     topic = lesson.path.stem.split("_")[0] if not lesson.is_chapter else ""
     for id in named:
         assert id.startswith(f"{lesson.section}-{topic}"), f"{id} does not name section and lesson"
+
+
+def test_stored_claims_read_as_the_source_says(lesson: Lesson) -> None:
+    stored = {id: text for id, _, text in notebooks.claims(lesson.notebook)}
+    for _, call in lesson.calls("claim"):
+        id, text, *_ = call.args
+        if isinstance(text, ast.Constant):  # a text with figures in it is the run's
+            assert stored[id.value] == text.value, "make lessons"
+
+
+def test_stored_sources_are_those_of_the_package(lesson: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
+    """nbval says the same, an hour later."""
+    shown = []
+    monkeypatch.setattr("companion.lesson.display", lambda source: shown.append(source.data))
+    names: dict = {}
+    exec(lesson.code[0].source, names)
+    for cell in lesson.code:
+        for call in ast.walk(ast.parse(cell.source)):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "show":
+                with contextlib.suppress(NameError):  # it shows the class of what the lesson made
+                    eval(compile(ast.Expression(call), lesson.name, "eval"), names)
+        stored = [output.get("data", {}).get("text/markdown") for output in cell.outputs]
+        assert not shown or [text for text in stored if text] == shown, f"make lessons: {cell.source}"
+        shown.clear()
 
 
 def test_what_nbval_ignores_is_followed_by_a_claim(lesson: Lesson) -> None:
