@@ -69,7 +69,7 @@ def group_policy(
     for update in tqdm(range(config.updates), delay=2, leave=False):
         starts = world.starts(config.starts, generator).repeat_interleave(config.samples, 0)
         drawn = roll_out(model, reference, world, utility, starts, generator)
-        advantage = advantages(drawn.utility.view(-1, config.samples)).flatten()
+        advantage = advantages(drawn.utility.view(-1, config.samples)).view(-1, 1)
         for _ in range(config.passes):
             log_p = token_log_probs(model, drawn.ids)
             gains = clipped_objective(log_p, drawn.log_p, advantage, config.clip)

@@ -26,6 +26,7 @@ from tqdm import tqdm
 from companion.language.scoring import token_log_probs
 from companion.text.chat.reward_model import ScalarModel
 from companion.text.chat.rollouts import Rollouts, Utility, World, roll_out
+from companion.text.reasoning.grpo import clipped_objective
 from companion.training.modes import evaluating
 from companion.training.optimization import TrainConfig, Updater
 from companion.validate import Count, NonNegative, Positive, Range, Share, checked
@@ -85,8 +86,7 @@ def clipped_loss(
     clip: float,
 ) -> Float[Tensor, ""]:
     """Minus what the tokens contribute, in a mean over those that count (eq-chat-ppo)."""
-    ratio = (log_p - drawn_log_p).exp()
-    gains = torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
+    gains = clipped_objective(log_p, drawn_log_p, advantage, clip)
     return -(gains * mask).sum() / mask.sum()
 
 

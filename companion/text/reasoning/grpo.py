@@ -39,12 +39,12 @@ def advantages(rewards: Float[Tensor, "questions samples"]) -> Float[Tensor, "qu
 def clipped_objective(
     log_p: Float[Tensor, "rows tokens"],
     drawn_log_p: Float[Tensor, "rows tokens"],
-    advantage: Float[Tensor, "rows"],
+    advantage: Float[Tensor, "rows #tokens"],
     clip: float,
 ) -> Float[Tensor, "rows tokens"]:
     """What each token contributes to the objective that is made large (eq-grpo)."""
     ratio = (log_p - drawn_log_p).exp()
-    return torch.minimum(ratio * advantage[:, None], ratio.clamp(1 - clip, 1 + clip) * advantage[:, None])
+    return torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
 
 
 @checked
@@ -120,7 +120,7 @@ def grpo(
         ids = sampled(model, task, asked, generator, config.samples)
         answers = task.judge(ids)
         rewards = _proper(reward(answers, generator), len(ids))
-        advantage = advantages(rewards.view(-1, config.samples)).flatten()
+        advantage = advantages(rewards.view(-1, config.samples)).view(-1, 1)
         weights = _weights(answers.mask[:, 1:], config.own_length)
         with evaluating(model):
             drawn_log_p = token_log_probs(model, ids)

@@ -41,7 +41,7 @@ def test_advantages_by_hand_and_without_nan_where_all_are_alike() -> None:
 def test_clipped_where_the_ratio_has_gone_as_far_as_it_may() -> None:
     """Four cases: too far up and too far down, with both signs; the gradient is gone where going on would pay."""
     log_p = torch.tensor([[1.5, 0.5], [1.5, 0.5]]).log().requires_grad_()
-    gains = clipped_objective(log_p, torch.zeros(2, 2), torch.tensor([1.0, -1.0]), clip=0.2)
+    gains = clipped_objective(log_p, torch.zeros(2, 2), torch.tensor([[1.0], [-1.0]]), clip=0.2)
     torch.testing.assert_close(gains, torch.tensor([[1.2, 0.5], [-1.5, -0.8]]))
     gains.sum().backward()
     torch.testing.assert_close(log_p.grad, torch.tensor([[0.0, 0.5], [-1.5, 0.0]]))
@@ -51,15 +51,13 @@ def test_at_first_the_gradient_is_that_of_reinforce() -> None:
     """ρ = 1: the gradient of Σ A log p, each token's weight 1 over all tokens."""
     model, asked = small(TASK), TASK.questions(3, gen(1))
     ids = sampled(model, TASK, asked, gen(2), samples=4)
-    mask, advantage = TASK.judge(ids).mask[:, 1:].float(), torch.randn(12, generator=gen(3))
+    mask, advantage = TASK.judge(ids).mask[:, 1:].float(), torch.randn(12, 1, generator=gen(3))
     grads = []
     for objective in ("clipped", "reinforce"):
         copied = copy.deepcopy(model)
         log_p = token_log_probs(copied, ids)
-        if objective == "clipped":
-            gains = clipped_objective(log_p, log_p.detach(), advantage, 0.2)
-        else:
-            gains = advantage[:, None] * log_p
+        clipped = clipped_objective(log_p, log_p.detach(), advantage, 0.2)
+        gains = clipped if objective == "clipped" else advantage * log_p
         ((gains * mask).sum() / mask.sum()).backward()
         grads.append(torch.cat([p.grad.flatten() for p in copied.parameters()]))
     torch.testing.assert_close(*grads)
