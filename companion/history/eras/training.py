@@ -14,7 +14,6 @@ norms, the optimiser) are not counted, nor is sampling. A live training takes it
 """
 
 import copy
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,14 +71,12 @@ class Fitted:
         model: ``model.draw(n, generator)`` draws pictures.
         step_flops: operations of one update.
         steps: updates made.
-        seconds: of the training.
     """
 
     era: Era
     model: nn.Module
     step_flops: int
     steps: int
-    seconds: float
 
     @property
     def flops(self) -> int:
@@ -165,6 +162,5 @@ def fit(
     draw = Drawing(images)
     if size == "live":
         draw = draw.pooled(POOL, torch.Generator().manual_seed(0))
-    started = time.perf_counter()
     trained = era.train(net, era.loss, draw, config, checkpoint=checkpoint)
-    return Fitted(era, trained, step_flops, steps, time.perf_counter() - started)
+    return Fitted(era, trained, step_flops, steps)
