@@ -7,7 +7,8 @@ is direct preference optimisation, `companion.text.chat.dpo` (eq-chat-dpo), with
 
 which keeps the preferred answers likely while the others fall; Llama 3 has such a term with α = 0.2 (Grattafiori et al., 2024,
 arXiv:2407.21783, section 4.1.4). Departure: Bai et al., 2022, arXiv:2212.08073, section 4, train a preference model on the
-judgements of a language model, and then by reinforcement; a rule is the judge here, and there is no preference model.
+judgements of a language model, and then by reinforcement; here a rule and an answer key are the judges, and there is no
+preference model.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,11 +19,11 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from companion.text.chat.dpo import Pairs, dpo_objective
+from companion.text.chat.dpo import Pairs, dpo_loss, text_log_probs
 from companion.text.constitution.principles import Score
 from companion.text.constitution.requests import Request
 from companion.text.constitution.revision import lessons
-from companion.text.reasoning.tasks import answer_loss
+from companion.training.modes import evaluating
 from companion.validate import Positive, Range, checked
 
 
@@ -101,11 +102,14 @@ def anchored_objective(
         beta: β of direct preference optimisation.
         anchor: α; 0 is direct preference optimisation alone.
     """
-    preferring = dpo_objective(reference, beta)
 
     def loss(model: nn.Module, batch: Pairs, generator: Generator | None = None) -> Tensor:
-        better, better_mask, _, _ = batch
-        likely = answer_loss(model, (better, better_mask))
-        return preferring(model, batch) + anchor * likely.total / likely.count
+        better, better_mask, worse, worse_mask = batch
+        ids, mask = torch.cat([better, worse]), torch.cat([better_mask, worse_mask])
+        with evaluating(reference):
+            old = text_log_probs(reference, ids, mask).chunk(2)
+        preferred, rejected = text_log_probs(model, ids, mask).chunk(2)
+        likely = preferred.sum() / better_mask.sum()
+        return dpo_loss(preferred, rejected, *old, beta).mean() - anchor * likely
 
     return loss
