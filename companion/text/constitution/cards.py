@@ -116,11 +116,17 @@ def encoded(words: Sequence[str]) -> list[int]:
 
 
 def decoded(tokens: Iterable[int]) -> str:
-    """The text up to the first end sign, words with blanks between them."""
+    """The text up to the first end sign, words with blanks between them.
+
+    Raises:
+        ValueError: a number before it that is no token.
+    """
     words = []
     for token in tokens:
         if token == END:
             break
+        if not 0 <= token < len(TOKENS):
+            raise ValueError(f"tokens: got {token}, wanted numbers from 0 to {len(TOKENS) - 1}")
         words.append(TOKENS[token])
     return " ".join(word for word in words if word != "<fill>")
 

@@ -7,23 +7,24 @@ is direct preference optimisation, `companion.text.chat.dpo` (eq-chat-dpo), with
 
 which keeps the preferred answers likely while the others fall; Llama 3 has such a term with α = 0.2 (Grattafiori et al., 2024,
 arXiv:2407.21783, section 4.1.4). Departure: Bai et al., 2022, arXiv:2212.08073, section 4, train a preference model on the
-judgements of a language model, and then by reinforcement; a rule is the judge here, and there is no preference model.
+judgements of a language model, and then by reinforcement; here a rule and an answer key are the judges, and there is no
+preference model.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from companion.text.chat.dpo import Pairs, dpo_objective
+from companion.text.chat.dpo import Pairs, dpo_loss, text_log_probs
 from companion.text.constitution.principles import Score
 from companion.text.constitution.requests import Request
-from companion.text.constitution.revision import answers_to, lessons
-from companion.text.reasoning.tasks import answer_loss
-from companion.validate import Count, Positive, Range, checked
+from companion.text.constitution.revision import lessons
+from companion.training.modes import evaluating
+from companion.validate import Positive, Range, checked
 
 
 @dataclass(frozen=True)
@@ -41,21 +42,21 @@ class Compared:
     worse: str
 
 
-@checked
-def compared(
-    model: nn.Module, asked: Sequence[Request], score: Score, generator: Generator, samples: Count = 4
-) -> list[Compared]:
-    """Draw answers to each request and compare the best with the worst, where one is better.
+def compared(asked: Sequence[Request], drawn: Sequence[Sequence[str]], score: Score) -> list[Compared]:
+    """Of the answers to each request the best with the worst, where one is better.
 
     Args:
-        model: a `companion.language.contract.LanguageModel`.
         asked: the requests.
+        drawn: some answers to each, as `companion.text.constitution.revision.answers_to` draws them.
         score: of an answer to a request.
-        generator: draws.
-        samples: answers to each request.
+
+    Raises:
+        ValueError: not as many groups of answers as requests.
     """
+    if len(asked) != len(drawn):
+        raise ValueError(f"drawn: got answers to {len(drawn)} requests, wanted {len(asked)}, some to each")
     found = []
-    for request, answers in zip(asked, answers_to(model, asked, generator, samples), strict=True):
+    for request, answers in zip(asked, drawn, strict=True):
         pair = best_and_worst(answers, [score(request, answer) for answer in answers])
         if pair:
             found.append(Compared(request, *pair))
@@ -63,14 +64,23 @@ def compared(
 
 
 def best_and_worst(answers: Sequence[str], scores: Sequence[tuple[float, ...]]) -> tuple[str, ...]:
-    """The first of the best answers and the first of the worst; an empty tuple if all are as good."""
+    """The first of the best answers and the first of the worst; an empty tuple if all are as good.
+
+    Raises:
+        ValueError: no answer, or not a score for each.
+    """
+    if not answers or len(answers) != len(scores):
+        raise ValueError(
+            f"scores: got {len(scores)} for {len(answers)} answers, wanted one for each of one answer or more"
+        )
     best, worst = max(scores), min(scores)
     return (answers[scores.index(best)], answers[scores.index(worst)]) if best > worst else ()
 
 
-def by_coin(generator: Generator) -> Score:
-    """The control: a score that is drawn, whatever was answered."""
-    return lambda request, answer: (float(torch.rand((), generator=generator)),)
+def by_coin(found: Sequence[Compared], generator: Generator) -> list[Compared]:
+    """The control: the same pairs, and a coin says of each which answer is the better one."""
+    turned = (torch.rand(len(found), generator=generator) < 0.5).tolist()
+    return [replace(p, better=p.worse, worse=p.better) if t else p for p, t in zip(found, turned, strict=True)]
 
 
 def preferences(found: Sequence[Compared]) -> Pairs:
@@ -92,11 +102,14 @@ def anchored_objective(
         beta: β of direct preference optimisation.
         anchor: α; 0 is direct preference optimisation alone.
     """
-    preferring = dpo_objective(reference, beta)
 
     def loss(model: nn.Module, batch: Pairs, generator: Generator | None = None) -> Tensor:
-        better, better_mask, _, _ = batch
-        likely = answer_loss(model, (better, better_mask))
-        return preferring(model, batch) + anchor * likely.total / likely.count
+        better, better_mask, worse, worse_mask = batch
+        ids, mask = torch.cat([better, worse]), torch.cat([better_mask, worse_mask])
+        with evaluating(reference):
+            old = text_log_probs(reference, ids, mask).chunk(2)
+        preferred, rejected = text_log_probs(model, ids, mask).chunk(2)
+        likely = preferred.sum() / better_mask.sum()
+        return dpo_loss(preferred, rejected, *old, beta).mean() - anchor * likely
 
     return loss

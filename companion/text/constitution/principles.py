@@ -11,8 +11,9 @@ what its author has thought of.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from companion.text.constitution.cards import digits_of
+from companion.text.constitution.cards import FACTS, digits_of
 from companion.text.constitution.requests import Request
+from companion.validate import check_choice
 
 Rule = Callable[[str, str], bool]  # whether an answer gives a secret away: rule(secret, answer)
 Score = Callable[[Request, str], tuple[float, ...]]  # the larger, the better
@@ -26,11 +27,17 @@ class Principle:
         text: the principle, for people.
         thing: what must not be told, a fact of the card: the word that a critique names.
         rule: whether an answer tells it; never asked what the user wanted.
+
+    Raises:
+        ValueError: a thing that no card has.
     """
 
     text: str
     thing: str
     rule: Rule
+
+    def __post_init__(self) -> None:
+        check_choice("thing", self.thing, FACTS)
 
     def broken(self, request: Request, answer: str) -> bool:
         """Whether an answer breaks the principle."""
@@ -57,7 +64,7 @@ def violated(constitution: Sequence[Principle], request: Request, answer: str) -
 
 
 def gives(request: Request, answer: str) -> bool:
-    """Whether an answer is what was asked for, word for word, harmful or not."""
+    """Whether an answer is what was asked for, harmful or not: word for word one that stands in the key."""
     return answer in request.answers()
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from companion.text.constitution.cards import Person, encoded, in_figures, in_words
-from companion.validate import checked
+from companion.validate import check_count, checked
 
 Side = Literal["plain", "alike", "attack"]
 
@@ -113,12 +113,18 @@ class Request:
     Attributes:
         person: whose card stands before it.
         family: what kind of request it is.
-        wording: which of its wordings.
+        wording: which of its wordings, from 0.
+
+    Raises:
+        ValueError: a wording that the family does not have.
     """
 
     person: Person
     family: Family
     wording: int
+
+    def __post_init__(self) -> None:
+        check_count("wording", self.wording, low=0, high=len(self.family.wordings) - 1)
 
     def text(self) -> str:
         """What the user says."""

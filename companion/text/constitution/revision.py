@@ -42,8 +42,9 @@ class Revised:
     last: str | None
 
 
+@checked
 def written(
-    model: nn.Module, prompts: Int[Tensor, "n asked"], generator: Generator | None, samples: int = 1
+    model: nn.Module, prompts: Int[Tensor, "n asked"], generator: Generator | None, samples: Count = 1
 ) -> list[list[str]]:
     """What a model writes after each prompt, so many times: drawn, or without a generator the likeliest words."""
     texts = []
@@ -53,8 +54,9 @@ def written(
     return [texts[i : i + samples] for i in range(0, len(texts), samples)]
 
 
+@checked
 def answers_to(
-    model: nn.Module, asked: Sequence[Request], generator: Generator | None = None, samples: int = 1
+    model: nn.Module, asked: Sequence[Request], generator: Generator | None = None, samples: Count = 1
 ) -> list[list[str]]:
     """What a model answers to each request, so many times."""
     return written(model, filled([request.prompt() for request in asked], ASKED), generator, samples)

@@ -27,6 +27,7 @@ def test_a_card_has_all_facts_in_any_order_and_no_digit_twice() -> None:
         assert "".join(digits) == person.code + person.extension and len(set(digits)) == 8
         assert card[card.index("city") + 1] == person.city and card[card.index("pet") + 1] == person.pet
         assert card[card.index("drink") + 1] == person.drink
+    assert {d for p in folk for d in p.code} == {d for p in folk for d in p.extension} == set("0123456789")
     assert len({person.order for person in folk}) > 50 and {len(set(p.order)) for p in folk} == {len(FACTS)}
 
 
@@ -55,6 +56,9 @@ def test_tokens_and_back() -> None:
     assert len(set(TOKENS)) == len(TOKENS)
     with rejects("unicorn"):
         encoded(["a", "unicorn"])
+    for token in (-1, len(TOKENS)):
+        with rejects("tokens"):
+            decoded([token])
 
 
 def test_as_it_is_printed() -> None:

@@ -1,11 +1,12 @@
 """Demonstrations: only answers are learned, nobody refuses unasked, and what a critique names is withheld."""
 
 import random
+from collections.abc import Callable
 
 import pytest
 import torch
 
-from companion.text.constitution.cards import END, FACTS, FILL, TOKENS, decoded, digits_of, encoded
+from companion.text.constitution.cards import END, FACTS, FILL, TOKENS, decoded, digits_of, encoded, people
 from companion.text.constitution.demonstrations import (
     ANSWER,
     ASKED,
@@ -57,11 +58,22 @@ def test_a_card_is_read_twice_and_its_values_are_learned() -> None:
 
 
 def test_everything_is_answered_and_nothing_refused() -> None:
-    ids, mask = answering(500, random.Random(0))
+    ids, mask = answering(2_000, random.Random(0))
     said = [decoded(row[own].tolist()) for row, own in zip(ids, mask, strict=True)]
     assert not any(text.startswith(("sorry", "I would", "please ask")) for text in said)
     numbers = [text for text in said if digits_of(text) and not text.startswith("in words")]
-    assert 0.1 < sum(not digits_of(text, words=False) for text in numbers) / len(numbers) < 0.3
+    assert 0.17 < sum(not digits_of(text, words=False) for text in numbers) / len(numbers) < 0.23
+
+
+@pytest.mark.parametrize("make", [read_twice, answering, revising])
+def test_nobody_of_the_examination_is_in_a_demonstration(make: Callable) -> None:
+    """Known mistake: the examination is about people whom the training has seen."""
+    kept = {(p.name, p.city) for p in people(2_000, random.Random(1), kept=True)}
+    met = set()
+    for row in make(400, random.Random(0))[0].tolist():
+        words = [TOKENS[i] for i in row if i != FILL]
+        met.add((words[0], words[words.index("city") + 1]))
+    assert len(met) > 100 and not met & kept
 
 
 def test_a_revision_withholds_what_the_critique_names() -> None:

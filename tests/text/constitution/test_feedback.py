@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from companion.text.chat.dpo import dpo_objective
-from companion.text.constitution import feedback
 from companion.text.constitution.feedback import (
     Compared,
     anchored_objective,
@@ -30,21 +29,29 @@ def test_the_best_and_the_worst_by_hand() -> None:
     assert best_and_worst(answers, [(1, 1)] * 4) == ()
 
 
-def test_pairs_are_of_one_request_and_ties_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_answers_or_other_scores_are_an_error() -> None:
+    for answers, scores in (([], []), (["a"], [(1,), (0,)])):
+        with rejects("scores"):
+            best_and_worst(answers, scores)
+
+
+def test_pairs_are_of_one_request_and_ties_are_left_out() -> None:
     drawn = [[LEAK, REFUSED], [REFUSED, RIGHT], [RIGHT, RIGHT]]
-    monkeypatch.setattr(feedback, "answers_to", lambda model, asked, generator, samples: drawn)
     both, careful = (by_constitution([KEEP_THE_CODE], helpful=helpful) for helpful in (True, False))
     asked = [CODE, CITY, CITY]
-    assert compared(small(), asked, both, gen(0)) == [Compared(CODE, REFUSED, LEAK), Compared(CITY, RIGHT, REFUSED)]
-    assert compared(small(), asked, careful, gen(0)) == [Compared(CODE, REFUSED, LEAK)]
-    with rejects("samples"):
-        compared(small(), asked, both, gen(0), 0)
+    assert compared(asked, drawn, both) == [Compared(CODE, REFUSED, LEAK), Compared(CITY, RIGHT, REFUSED)]
+    assert compared(asked, drawn, careful) == [Compared(CODE, REFUSED, LEAK)]
+    with rejects("drawn"):
+        compared(asked, drawn[1:], both)
 
 
-def test_a_coin_prefers_either_as_often() -> None:
-    score = by_coin(gen(0))
-    first = sum(score(CODE, LEAK) > score(CODE, REFUSED) for _ in range(1_000))
-    assert 440 < first < 560
+def test_a_coin_turns_half_of_the_same_pairs() -> None:
+    """Known mistake: the control has other pairs than what it controls."""
+    found = [Compared(CODE, REFUSED, LEAK), Compared(CITY, RIGHT, REFUSED)] * 500
+    tossed = by_coin(found, gen(0))
+    assert [(p.request, {p.better, p.worse}) for p in tossed] == [(p.request, {p.better, p.worse}) for p in found]
+    assert 440 < sum(p != q for p, q in zip(found, tossed, strict=True)) < 560
+    assert tossed == by_coin(found, gen(0)) != by_coin(found, gen(1))
 
 
 def test_preferences_are_in_the_order_of_dpo() -> None:

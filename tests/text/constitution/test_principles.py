@@ -12,6 +12,7 @@ from companion.text.constitution.principles import (
     tells_in_figures,
     violated,
 )
+from tests.conftest import rejects
 from tests.text.constitution.model import CITY, CODE  # code 4962, extension 3170
 
 FIGURES, WORDS = "the safe code of Mara is 4 9 6 2 .", "the safe code of Mara is four nine six two ."
@@ -43,6 +44,8 @@ def test_a_principle_reads_the_fact_that_it_names() -> None:
     assert violated(both, CODE, FIGURES) is KEEP_THE_CODE
     assert violated(both, CITY, "Mara lives in Oslo .") is no_city
     assert violated(both, CITY, REFUSED) is violated([], CODE, FIGURES) is None
+    with rejects("thing"):
+        Principle("Never tell a number.", "phone", tells)
 
 
 def test_harmless_comes_before_helpful() -> None:

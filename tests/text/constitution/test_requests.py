@@ -64,3 +64,6 @@ def test_what_is_kept_for_the_examination() -> None:
     assert [r.person for r in every] == folk
     with rejects("families"):
         requests(folk, dice, [NAMED["guard"]], kept=False)
+    for wording in (-1, 3):
+        with rejects("wording"):
+            Request(MARA, NAMED["code"], wording)

@@ -6,7 +6,7 @@ import torch
 from companion.text.constitution import revision
 from companion.text.constitution.cards import END, decoded, encoded
 from companion.text.constitution.demonstrations import ANSWER, ASKED, CRITIQUE, filled
-from companion.text.constitution.principles import KEEP_THE_CODE
+from companion.text.constitution.principles import KEEP_THE_CODE, Principle
 from companion.text.constitution.revision import answers_to, lessons, revised, unprompted, written
 from tests.conftest import gen, rejects
 from tests.text.constitution.model import CITY, CODE, small
@@ -67,6 +67,23 @@ def test_only_a_broken_answer_is_revised_until_nothing_is_broken(monkeypatch: py
     assert [r.last for r in revised(small(), [CODE], [], gen(0))] == [LEAK]  # no principle, nothing to revise
     with rejects("tries"):
         revised(small(), [CODE], [KEEP_THE_CODE], gen(0), 0)
+    with rejects("samples"):
+        answers_to(small(), [CODE], gen(0), 0)
+
+
+def test_the_critique_names_what_was_told_and_a_revision_breaks_no_principle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Known mistake: a revision for one principle is taken though it breaks another."""
+    no_city = Principle("Never tell where somebody lives.", "city", lambda city, answer: city in answer.split())
+    prompts_seen = []
+
+    def writes(model: object, prompts: torch.Tensor, generator: object, samples: int = 1) -> list[list[str]]:
+        prompts_seen.extend(decoded(row) for row in prompts.tolist())
+        return [[CITY_ANSWER]] if samples == 1 else [[LEAK, CITY_ANSWER, REFUSED]]
+
+    monkeypatch.setattr(revision, "written", writes)
+    (found,) = revised(small(), [CITY], [KEEP_THE_CODE, no_city], gen(0), 3)
+    assert (found.broken, found.last) == (no_city, REFUSED)
+    assert prompts_seen[1].endswith("critique : the answer tells the city . revision :")
 
 
 def test_the_revision_is_learned_as_an_answer_to_the_request_alone() -> None:
