@@ -1,4 +1,4 @@
-"""Where the things of a scene stand: sizes and places are drawn so that nothing overlaps and the caption is true at a glance."""
+"""Where the things of a scene stand: sizes and places are drawn so that nothing overlaps and captions are true at a glance."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial

@@ -5,10 +5,9 @@ from collections import Counter
 import pytest
 import torch
 
-from companion.data import scenes as module
 from companion.data.scene import BACKGROUNDS, RELATIONS, Scene, words
 from companion.data.scene_layout import arrange
-from companion.data.scenes import SceneSet, _allowed, scenes, split_of
+from companion.data.scenes import SceneSet, _allowed, _split_of_thing, _split_of_triple, scenes, split_of
 from companion.data.sprites import COLOURS, SHAPES, THINGS
 from tests.conftest import gen, rejects
 
@@ -57,10 +56,10 @@ def test_both_ways_to_say_a_picture_are_in_one_split() -> None:
 
 
 def test_how_much_is_held_out() -> None:
-    held = [name for name in THINGS if module._split_of_thing(name) == "test"]
+    held = [name for name in THINGS if _split_of_thing(name) == "test"]
     assert len(held) == 6 and {THINGS[name].noun for name in held} == set(SHAPES)
     assert max(Counter(THINGS[name].colour for name in held).values()) == 2
-    shares = Counter(module._split_of_triple(a, axis, b) for a in THINGS for axis in (0, 1) for b in THINGS)
+    shares = Counter(_split_of_triple(a, axis, b) for a in THINGS for axis in (0, 1) for b in THINGS)
     assert shares["test"] / shares.total() == pytest.approx(0.15, abs=0.01)
     assert shares["valid"] / shares.total() == pytest.approx(0.05, abs=0.01)
 
