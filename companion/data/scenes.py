@@ -1,9 +1,9 @@
 """Scenes without end: 32×32 pictures in colour of one to three things on a plain ground, with exactly what is true of each.
 
 What a model never sees in training is fixed by a keyed hash of *what is seen*: of the pair (colour, shape), and of the triple
-(thing on the left or above, axis, thing on the right or below), so that "a cactus left of an owl" and "an owl right of a cactus",
-which are one picture, fall into one split. A scene of the split "test" has a pair or a triple that is held out; every word of
-its caption, and every colour and form, occurs in training. After Johnson et al., "CLEVR", 2016, arXiv:1612.06890,
+(thing on the left or above, axis, thing on the right or below), so that "a cactus left of an owl" and "an owl right of a
+cactus", which are one picture, fall into one split. A scene of the split "test" has a pair or a triple that is held out; every
+word of its caption, and every colour and form, occurs in training. After Johnson et al., "CLEVR", 2016, arXiv:1612.06890,
 whose CoGenT splits hold out pairs of colour and shape, and Kuhnle & Copestake, "ShapeWorld", 2017, arXiv:1704.04517.
 """
 

@@ -8,8 +8,7 @@ size is tried at every place w. With R the picture minus the ground, and D the t
 is how much squared error the thing explains there: up to a constant, the log-likelihood of "t stands at w" against "nothing
 does" under Gaussian noise. The thing of most gain is taken, then the next one that does not overlap it, as long as the
 picture is like the thing there: gain ≥ 0.2 |D_t|² and ⟨R_w, D_t⟩ ≥ 0.6 |R_w| |D_t|. A large single thing is read if it
-explains more than small ones do together. The idea is matching by templates, as old as vision: Duda & Hart, "Pattern Classification
-and Scene Analysis", 1973, chapter 8.
+explains more than small ones do together. This is matching by templates, which is as old as machine vision.
 
 `score` compares what is read with what was asked for, in five respects.
 """
@@ -32,7 +31,7 @@ from companion.validate import Finite, checked
 ALIKE = 0.6
 """The least cosine between a picture and a thing that is read in it."""
 LEAST = 0.2
-"""The least gain of a thing that is read, as a share of |D|², its gain in a true drawing: what lies over two things has less."""
+"""The least gain of a thing that is read, as a share of |D|², its gain in a true drawing: what lies across others has less."""
 _NEAR = 0.4  # a pixel that is further from a ground's colour (white is √12 from black) is no more than this
 _OVERLAP = 3  # pixels by which two things' squares may overlap in both directions
 _MOST = 4  # things that are looked for: one more than any scene has
@@ -192,7 +191,9 @@ def _find(rest: Float[Tensor, "n 3 32 32"], ground: int, sizes: Sequence[int]) -
             if value > 0:
                 row.append((value, Placed(names[thing], x, y, size)))
         starts, ends = spot[..., 1:3], spot[..., 1:3] + spot[..., 3:]
-        shared = torch.minimum(ends, taken[:, None, 1:3] + taken[:, None, 3:]) - torch.maximum(starts, taken[:, None, 1:3])
+        shared = torch.minimum(ends, taken[:, None, 1:3] + taken[:, None, 3:]) - torch.maximum(
+            starts, taken[:, None, 1:3]
+        )
         gain = gain.masked_fill((shared > _OVERLAP).all(-1), -1.0)
     return found
 

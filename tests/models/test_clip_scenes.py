@@ -1,0 +1,61 @@
+"""CLIP's recipe: what a batch holds, what its scenes are not, and that the shipped one tells what stands where."""
+
+import pytest
+import torch
+
+from companion.data.scene import render
+from companion.data.scene_twins import twin
+from companion.data.scenes import scenes, split_of
+from companion.image.clip import Clip
+from companion.image.clip.judging import picks
+from companion.models import clip_scenes
+from companion.models.clip_scenes import LENGTH, build, draw, load, tokenizer
+from tests.conftest import gen
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Clip:
+    return load()[0]
+
+
+def test_half_of_a_batch_are_twins_of_the_other_half() -> None:
+    pictures, ids, which = draw(41, gen())
+    captions = [tokenizer().decode(row) for row in ids]
+    assert pictures.shape == (41, 3, 32, 32) and ids.shape == (41, LENGTH)
+    assert [captions.index(caption) for caption in captions] == [which.tolist().index(w) for w in which.tolist()]
+    shared = [len({*a.split()} & {*b.split()}) for a, b in zip(captions[:20], captions[21:], strict=True)]
+    assert min(shared) >= 2, "most words of a scene's caption are its twin's, too"
+    again = draw(41, gen())
+    assert torch.equal(again[0], pictures) and torch.equal(again[1], ids)
+
+
+def test_the_stream_is_its_own_and_holds_nothing_that_is_held_out(monkeypatch) -> None:
+    seen = []
+    monkeypatch.setattr(clip_scenes, "render", lambda what: seen.extend(what) or render(what))
+    monkeypatch.setattr(clip_scenes, "scenes", lambda n, g: (made := scenes(n, g), seen.extend(made.scenes))[0])
+    draw(60, gen(3))
+    assert {split_of(scene) for scene in seen} == {"train"} and len(seen) == 60
+    assert not {*seen} & {*scenes(30, gen(3)).scenes}
+
+
+def test_it_tells_the_order_of_the_same_words_on_pairs_that_were_held_out(shipped: Clip) -> None:
+    """Against chance, 1 in 2, and against itself untrained."""
+    some = [scene for scene in scenes(200, gen(1), split="test").scenes if scene.relation]
+    choices = [[scene.caption(), twin(scene, "order", gen(i)).caption()] for i, scene in enumerate(some)]
+    assert all(sorted(a.split()) == sorted(b.split()) or "an" in f"{a} {b}" for a, b in choices)
+    right = [
+        (picks(m, tokenizer().encode, render(some), choices) == 0).float().mean() for m in (shipped, build().eval())
+    ]
+    assert right[0] > 0.93 and right[1] < 0.7
+
+
+def test_measures_count_right_answers(monkeypatch) -> None:
+    monkeypatch.setattr(clip_scenes, "picks", lambda model, encode, pictures, choices: torch.arange(len(pictures)) % 4)
+    found = clip_scenes.measure(build().eval(), smoke=True)
+    assert [found[f"picks_{split}"] for split in ("train", "valid", "test")] == [0.25] * 3
+    assert all(0 <= found[f"finds_{split}"] <= 0.8 for split in ("train", "valid", "test"))
+
+
+def test_the_shipped_one_has_the_built_ones_size_and_a_scale_within_bounds(shipped: Clip) -> None:
+    assert [p.shape for p in build().parameters()] == [p.shape for p in shipped.parameters()]
+    assert 2 < shipped.scale().item() <= 100.1
