@@ -7,7 +7,7 @@ Behave like Bags-of-Words", 2022, arXiv:2210.01936; Thrush et al., "Winoground",
 """
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from torch import Generator
 
@@ -18,6 +18,7 @@ from companion.data.sprites import COLOURS, THINGS
 from companion.training.random import rand
 from companion.validate import Range, check_choice, checked
 
+Choice = TypeVar("Choice")
 CHANGES = ("background", "count", "thing", "colour", "relation", "order")
 """The ground; how many (of a single thing or a count); one thing; a shape's colour; the relation; which thing is which."""
 
@@ -46,12 +47,12 @@ def twin(scene: Scene, change: str, generator: Generator) -> Scene:
 def twins(scenes: Sequence[Scene], generator: Generator) -> list[Scene]:
     """A twin of each scene by a change that is drawn, of the same split as the scene.
 
-    A scene of which ten tries give no such twin gets one with another ground, which is always of its split.
+    The ground changes only where ten tries give no other twin: it is always of the scene's split, and easily seen.
     """
     changed = []
     for scene in scenes:
         for _ in range(10):
-            contents = _changed(scene, _pick(possible_changes(scene), generator), generator)
+            contents = _changed(scene, _pick(possible_changes(scene)[1:], generator), generator)
             if split_of(_anywhere(contents)) == split_of(scene):
                 break
         else:
@@ -102,5 +103,5 @@ def _anywhere(contents: Contents) -> Scene:
     return arrange([contents], Generator().manual_seed(0))[0]
 
 
-def _pick(choices: Sequence[str], generator: Generator) -> str:
+def _pick(choices: Sequence[Choice], generator: Generator) -> Choice:
     return choices[int(rand((), generator) * len(choices))]

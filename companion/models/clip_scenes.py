@@ -1,7 +1,7 @@
 """A small CLIP of scenes: it judges whether a picture shows what its caption says, and its text tower conditions image models.
 
-Half of every batch are scenes, the other half their twins (`companion.data.scene_twins`): some captions have the same words
-in another order, so it has to learn what stands where. The scenes are drawn by a generator that is seeded from the
+Each scene of a batch comes with three twins (`companion.data.scene_twins`): some captions have the same words in another order,
+so it has to learn what stands where. The scenes are drawn by a generator that is seeded from the
 training's and the word "judge": no model that draws by the training's own generators sees the same stream of scenes. Triples
 and pairs that are held out occur in neither.
 """
@@ -23,7 +23,8 @@ from companion.models import Recipe
 from companion.training import TrainConfig, train
 from companion.training.batches import mix
 
-LENGTH = 14  # the longest captions have ten words, more in none
+FAMILY = 4  # a scene and three twins of it
+LENGTH = 12  # the longest captions have ten words
 
 
 @lru_cache(maxsize=1)
@@ -33,10 +34,10 @@ def tokenizer() -> WordTokenizer:
 
 
 def build() -> Clip:
-    """The model before training: two layers for texts, four for pictures after a stem of convolutions."""
+    """The model before training: two layers for texts, and two for pictures after a stem of convolutions."""
     tokens = tokenizer()
-    text = ClipTextConfig(tokens.vocab_size, LENGTH, width=96, layers=2, heads=4, hidden=384, end_token=tokens.end)
-    vision = ClipVisionConfig(side=32, patch=8, width=96, layers=3, heads=4, hidden=384, stem=(32, 64))
+    text = ClipTextConfig(tokens.vocab_size, LENGTH, width=96, layers=2, heads=4, hidden=256, end_token=tokens.end)
+    vision = ClipVisionConfig(side=32, patch=8, width=96, layers=2, heads=4, hidden=256, stem=(32, 64, 128))
     return Clip(ClipConfig(text, vision, shared=96))
 
 
@@ -48,18 +49,18 @@ def load() -> tuple[Clip, WordTokenizer]:
 def draw(n: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
     """A batch of ``n``: pictures of scenes and of their twins, the captions' tokens, and a number for each caption."""
     own = Generator().manual_seed(mix("judge", generator.initial_seed()))
-    plain = scenes((n + 1) // 2, own)
-    turned = twins(plain.scenes, own)[: n // 2]
-    captions = [scene.caption() for scene in (*plain.scenes, *turned)]
+    firsts = scenes(-(-n // FAMILY), own).scenes
+    family = [*firsts, *(one for _ in range(FAMILY - 1) for one in twins(firsts, own))][:n]
+    captions = [scene.caption() for scene in family]
     number = {caption: i for i, caption in enumerate(dict.fromkeys(captions))}
     which = torch.tensor([number[caption] for caption in captions])
-    return torch.cat([plain.images, render(turned)]), tokenizer().encode(captions), which
+    return render(family), tokenizer().encode(captions), which
 
 
 def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Module:
     how = TrainConfig(
-        steps=4 if smoke else 6_000, batch_size=16 if smoke else 128, lr=2e-3, warmup=0.05, final_lr=0.02,
-        weight_decay=0.05, ema=0.99, precision="auto", seed=seed,
+        steps=4 if smoke else 4_600, batch_size=16 if smoke else 64, lr=3e-3, warmup=0.05, final_lr=0.02,
+        weight_decay=0.05, ema=0.99, seed=seed,
     )  # fmt: skip
     return train(model, clip_loss, draw, how, checkpoint=checkpoint).model
 

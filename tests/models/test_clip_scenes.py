@@ -9,7 +9,7 @@ from companion.data.scenes import scenes, split_of
 from companion.image.clip import Clip
 from companion.image.clip.judging import picks
 from companion.models import clip_scenes
-from companion.models.clip_scenes import LENGTH, build, draw, load, tokenizer
+from companion.models.clip_scenes import FAMILY, LENGTH, build, draw, load, tokenizer
 from tests.conftest import gen
 
 
@@ -18,12 +18,14 @@ def shipped() -> Clip:
     return load()[0]
 
 
-def test_half_of_a_batch_are_twins_of_the_other_half() -> None:
+def test_a_batch_is_of_families_of_scenes_and_their_twins() -> None:
     pictures, ids, which = draw(41, gen())
     captions = [tokenizer().decode(row) for row in ids]
     assert pictures.shape == (41, 3, 32, 32) and ids.shape == (41, LENGTH)
     assert [captions.index(caption) for caption in captions] == [which.tolist().index(w) for w in which.tolist()]
-    shared = [len({*a.split()} & {*b.split()}) for a, b in zip(captions[:20], captions[21:], strict=True)]
+    families = [captions[i :: -(-41 // FAMILY)] for i in range(11)]
+    assert all(len({family[0], other}) == 2 for family in families for other in family[1:])
+    shared = [len({*family[0].split()} & {*other.split()}) for family in families for other in family[1:]]
     assert min(shared) >= 2, "most words of a scene's caption are its twin's, too"
     again = draw(41, gen())
     assert torch.equal(again[0], pictures) and torch.equal(again[1], ids)
@@ -32,7 +34,6 @@ def test_half_of_a_batch_are_twins_of_the_other_half() -> None:
 def test_the_stream_is_its_own_and_holds_nothing_that_is_held_out(monkeypatch) -> None:
     seen = []
     monkeypatch.setattr(clip_scenes, "render", lambda what: seen.extend(what) or render(what))
-    monkeypatch.setattr(clip_scenes, "scenes", lambda n, g: (made := scenes(n, g), seen.extend(made.scenes))[0])
     draw(60, gen(3))
     assert {split_of(scene) for scene in seen} == {"train"} and len(seen) == 60
     assert not {*seen} & {*scenes(30, gen(3)).scenes}

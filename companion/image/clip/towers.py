@@ -11,7 +11,7 @@ place of the text is the end? The first one with the end's number. Older publish
 texts do not hold, and take the place of the highest number, since their tokenizer gives the end the highest.
 
 Departure: a vision tower may begin with convolutions (Xiao et al., "Early Convolutions Help Transformers See Better", 2021,
-arXiv:2106.14881): a patch is then cut from what small filters saw, and far fewer pictures teach it where a thing begins.
+arXiv:2106.14881): a patch is then cut from what small filters saw, each layer normed over all of its picture (`nn.GroupNorm`).
 """
 
 import torch
@@ -118,7 +118,7 @@ class ClipVision(nn.Module):
         self.config = config
         stem, channels = [], config.channels
         for wider in config.stem:
-            stem += [nn.Conv2d(channels, wider, 3, stride=2, padding=1), nn.ReLU()]
+            stem += [nn.Conv2d(channels, wider, 3, stride=2, padding=1), nn.GroupNorm(1, wider), nn.ReLU()]
             channels = wider
         self.stem = nn.Sequential(*stem)
         patch = config.patch // 2 ** len(config.stem)
