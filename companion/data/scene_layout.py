@@ -23,8 +23,8 @@ _DRAWS = 11  # random numbers for one scene
 def arrange(contents: Sequence[Contents], generator: Generator) -> list[Scene]:
     """Scenes of given contents, each in a new place.
 
-    Two things stand apart along one axis and differ by at most four pixels along the other. Of three, two are in one row, and
-    the third is in the other, near the middle.
+    Two things stand apart along one axis and differ by at most four pixels along the other. Of three, two are in one row or
+    column, and the third is in the other, near the middle.
 
     Raises:
         ValueError: contents that are no scene's.

@@ -9,7 +9,7 @@ from companion.data.scenes import scenes, split_of
 from companion.image.clip import Clip
 from companion.image.clip.judging import picks
 from companion.models import clip_scenes
-from companion.models.clip_scenes import FAMILY, LENGTH, build, draw, load, tokenizer
+from companion.models.clip_scenes import FAMILY, GROUNDS, LENGTH, build, draw, load, tokenizer
 from tests.conftest import gen
 
 
@@ -18,11 +18,12 @@ def shipped() -> Clip:
     return load()[0]
 
 
-def test_a_batch_is_of_families_of_scenes_and_their_twins() -> None:
+def test_a_batch_is_of_scenes_and_their_twins_on_two_grounds() -> None:
     pictures, ids, which = draw(41, gen())
     captions = [tokenizer().decode(row) for row in ids]
     assert pictures.shape == (41, 3, 32, 32) and ids.shape == (41, LENGTH)
     assert [captions.index(caption) for caption in captions] == [which.tolist().index(w) for w in which.tolist()]
+    assert len({caption.split()[-1] for caption in captions[:21]}) == GROUNDS
     families = [captions[i :: -(-41 // FAMILY)] for i in range(11)]
     assert all(len({family[0], other}) == 2 for family in families for other in family[1:])
     shared = [len({*family[0].split()} & {*other.split()}) for family in families for other in family[1:]]
