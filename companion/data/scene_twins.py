@@ -47,12 +47,12 @@ def twin(scene: Scene, change: str, generator: Generator) -> Scene:
 def twins(scenes: Sequence[Scene], generator: Generator) -> list[Scene]:
     """A twin of each scene by a change that is drawn, of the same split as the scene.
 
-    The ground changes only where ten tries give no other twin: it is always of the scene's split, and easily seen.
+    A scene of which ten tries give no such twin gets one with another ground, which is always of its split.
     """
     changed = []
     for scene in scenes:
         for _ in range(10):
-            contents = _changed(scene, _pick(possible_changes(scene)[1:], generator), generator)
+            contents = _changed(scene, _pick(possible_changes(scene), generator), generator)
             if split_of(_anywhere(contents)) == split_of(scene):
                 break
         else:

@@ -1,6 +1,6 @@
 """A small CLIP of scenes: it judges whether a picture shows what its caption says, and its text tower conditions image models.
 
-Each scene of a batch comes with a twin (`companion.data.scene_twins`): some captions have the same words in another order, so
+Each scene of a batch comes with two twins (`companion.data.scene_twins`): some captions have the same words in another order, so
 it has to learn what stands where. A batch has only two grounds, so that most of its captions differ in their things. The
 scenes are drawn by a generator that is seeded from the training's and the word "judge": no model that draws by the training's
 own generators sees the same stream of scenes. Triples and pairs that are held out occur in neither.
@@ -24,7 +24,7 @@ from companion.models import Recipe
 from companion.training import TrainConfig, train
 from companion.training.batches import mix
 
-FAMILY = 2  # a scene and its twin
+FAMILY = 3  # a scene and two twins of it
 GROUNDS = 2  # in a batch: with all eight, grounds alone would tell most of its captions apart
 LENGTH = 12  # the longest captions have ten words
 
@@ -39,7 +39,7 @@ def build() -> Clip:
     """The model before training: two layers for texts, and two for pictures after a stem of convolutions."""
     tokens = tokenizer()
     text = ClipTextConfig(tokens.vocab_size, LENGTH, width=96, layers=2, heads=4, hidden=256, end_token=tokens.end)
-    vision = ClipVisionConfig(side=32, patch=8, width=96, layers=2, heads=4, hidden=256, stem=(32, 64, 128))
+    vision = ClipVisionConfig(side=32, patch=8, width=96, layers=2, heads=4, hidden=256, stem=(24, 48, 96))
     return Clip(ClipConfig(text, vision, shared=96))
 
 
@@ -63,7 +63,7 @@ def draw(n: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
 
 def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Module:
     how = TrainConfig(
-        steps=4 if smoke else 3_200, batch_size=16 if smoke else 64, lr=3e-3, warmup=0.05, final_lr=0.02,
+        steps=4 if smoke else 3_000, batch_size=16 if smoke else 64, lr=3e-3, warmup=0.05, final_lr=0.02,
         weight_decay=0.05, ema=0.99, seed=seed,
     )  # fmt: skip
     return train(model, clip_loss, draw, how, checkpoint=checkpoint).model
