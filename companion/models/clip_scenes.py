@@ -1,7 +1,7 @@
 """A small CLIP of scenes: it judges whether a picture shows what its caption says, and its text tower conditions image models.
 
-Each scene of a batch comes with two twins (`companion.data.scene_twins`): some captions have the same words in another order, so
-it has to learn what stands where. A batch has only two grounds, so that most of its captions differ in their things. The
+Each scene of a batch comes with two twins (`companion.data.scene_twins`): some captions have the same words in another order,
+so it has to learn what stands where. The scenes of a batch have only two grounds, so that most differ in their things. The
 scenes are drawn by a generator that is seeded from the training's and the word "judge": no model that draws by the training's
 own generators sees the same stream of scenes. Triples and pairs that are held out occur in neither.
 """
