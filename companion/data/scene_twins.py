@@ -44,16 +44,29 @@ def twin(scene: Scene, change: str, generator: Generator) -> Scene:
 
 
 @checked
-def twins(scenes: Sequence[Scene], generator: Generator) -> list[Scene]:
+def twins(scenes: Sequence[Scene], generator: Generator, *, changes: Sequence[str] = CHANGES) -> list[Scene]:
     """A twin of each scene by a change that is drawn, of the same split as the scene.
 
     A scene of which ten tries give no such twin gets one with another ground, which is always of its split.
+
+    Args:
+        scenes: of any kinds.
+        generator: what draws.
+        changes: to draw from; a scene that allows none of them gets any.
+
+    Raises:
+        ValueError: an unknown change, or none.
     """
+    if not changes or not set(changes) <= set(CHANGES):
+        raise ValueError(f"changes: got {list(changes)}, wanted some of {', '.join(CHANGES)}")
     changed = []
     for scene in scenes:
+        allowed = possible_changes(scene)
+        allowed = [change for change in allowed if change in changes] or allowed
+        split = split_of(scene.names, scene.relation)
         for _ in range(10):
-            contents = _changed(scene, _pick(possible_changes(scene), generator), generator)
-            if split_of(_anywhere(contents)) == split_of(scene):
+            contents = _changed(scene, _pick(allowed, generator), generator)
+            if split_of(*contents[1:]) == split:
                 break
         else:
             contents = _changed(scene, "background", generator)

@@ -8,6 +8,7 @@ whose CoGenT splits hold out pairs of colour and shape, and Kuhnle & Copestake, 
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -97,12 +98,12 @@ def scenes(n: Count, generator: Generator, *, split: Literal["train", "valid", "
     )
 
 
-def split_of(scene: Scene) -> str:
-    """The split that a scene belongs to: "train", "valid" or "test"."""
-    held = [split for name in scene.names if (split := _split_of_thing(name)) != "train"]
-    if not held and scene.relation is not None:
-        axis, turned = divmod(RELATIONS.index(scene.relation), 2)
-        first, second = scene.names[::-1] if turned else scene.names
+def split_of(names: Sequence[str], relation: str | None) -> str:
+    """The split that scenes of these things in this relation belong to: "train", "valid" or "test"."""
+    held = [split for name in names if (split := _split_of_thing(name)) != "train"]
+    if not held and relation is not None:
+        axis, turned = divmod(RELATIONS.index(relation), 2)
+        first, second = names[::-1] if turned else names
         return _split_of_triple(first, axis, second)
     return held[0] if held else "train"
 

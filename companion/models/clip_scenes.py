@@ -1,9 +1,9 @@
 """A small CLIP of scenes: it judges whether a picture shows what its caption says, and its text tower conditions image models.
 
-Each scene of a batch comes with two twins (`companion.data.scene_twins`): some captions have the same words in another order,
-so it has to learn what stands where. The scenes of a batch have only two grounds, so that most differ in their things. The
-scenes are drawn by a generator that is seeded from the training's and the word "judge": no model that draws by the training's
-own generators sees the same stream of scenes. Triples and pairs that are held out occur in neither.
+Each scene of a batch comes with two twins (`companion.data.scene_twins`); the first of a pair has the same things in another
+relation or the other order, so the model has to learn what stands where. The scenes of a batch have only two grounds, so that
+most differ in their things. They are drawn by a generator that is seeded from the training's and the word "judge": no model
+that draws by the training's own generators sees the same stream of scenes. Triples and pairs that are held out occur in none.
 """
 
 from dataclasses import replace
@@ -24,7 +24,6 @@ from companion.models import Recipe
 from companion.training import TrainConfig, train
 from companion.training.batches import mix
 
-FAMILY = 3  # a scene and two twins of it
 GROUNDS = 2  # in a batch: with all eight, grounds alone would tell most of its captions apart
 LENGTH = 12  # the longest captions have ten words
 
@@ -52,9 +51,9 @@ def draw(n: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
     """A batch of ``n``: pictures of scenes and of their twins, the captions' tokens, and a number for each caption."""
     own = Generator().manual_seed(mix("judge", generator.initial_seed()))
     grounds = [[*BACKGROUNDS][place] for place in torch.randperm(len(BACKGROUNDS), generator=own)[:GROUNDS].tolist()]
-    firsts = scenes(-(-n // FAMILY), own).scenes
+    firsts = scenes(-(-n // 3), own).scenes
     firsts = [replace(scene, background=grounds[i % GROUNDS]) for i, scene in enumerate(firsts)]
-    family = [*firsts, *(one for _ in range(FAMILY - 1) for one in twins(firsts, own))][:n]
+    family = [*firsts, *twins(firsts, own, changes=("relation", "order")), *twins(firsts, own)][:n]
     captions = [scene.caption() for scene in family]
     number = {caption: i for i, caption in enumerate(dict.fromkeys(captions))}
     which = torch.tensor([number[caption] for caption in captions])
@@ -63,7 +62,7 @@ def draw(n: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
 
 def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Module:
     how = TrainConfig(
-        steps=4 if smoke else 3_000, batch_size=16 if smoke else 64, lr=3e-3, warmup=0.05, final_lr=0.02,
+        steps=4 if smoke else 6_000, batch_size=16 if smoke else 64, lr=3e-3, warmup=0.05, final_lr=0.02,
         weight_decay=0.05, ema=0.99, seed=seed,
     )  # fmt: skip
     return train(model, clip_loss, draw, how, checkpoint=checkpoint).model

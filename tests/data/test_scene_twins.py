@@ -54,11 +54,18 @@ def test_which_changes_a_scene_allows() -> None:
 def test_twins_stay_in_the_split_and_have_other_captions(split: str) -> None:
     some = scenes(200, gen(), split=split).scenes
     got = twins(some, gen(1))
-    assert [split_of(t) for t in got] == [split] * 200
+    assert [split_of(t.names, t.relation) for t in got] == [split] * 200
     kinds = Counter(next(iter(differences(a, b))) for a, b in zip(some, got, strict=True))
     assert all(len(differences(a, b)) == 1 for a, b in zip(some, got, strict=True))
     if split == "train":
         assert kinds.keys() == set(CHANGES) and min(kinds.values()) > 5
+
+
+def test_changes_can_be_chosen() -> None:
+    some = [scene for scene in scenes(80, gen(2)).scenes if scene.relation]
+    got = twins([*some, SINGLE], gen(1), changes=["order", "relation"])
+    kinds = Counter(next(iter(differences(a, b))) for a, b in zip(some, got, strict=False))
+    assert kinds["order"] + kinds["relation"] > 0.9 * len(some) and differences(SINGLE, got[-1])
 
 
 def test_wrong_captions_are_different_and_wrong() -> None:
@@ -74,6 +81,9 @@ def test_wrong_captions_are_different_and_wrong() -> None:
 def test_bad_input() -> None:
     with rejects("change"):
         twin(SINGLE, "order", gen())
+    for changes in ([], ["size"]):
+        with rejects("changes"):
+            twins([SINGLE], gen(), changes=changes)
     for n in (0, 13):
         with rejects("n"):
             wrong_captions(SINGLE, n, gen())

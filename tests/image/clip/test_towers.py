@@ -143,7 +143,7 @@ def test_what_blocks_add_at_the_start_does_not_grow_with_their_number() -> None:
     for layers in (2, 12):
         torch.manual_seed(0)
         tower = ClipVision(ClipVisionConfig(16, 8, **SMALL | {"layers": layers, "width": 48}))
-        norms.append(float(tower(torch.randn(4, 3, 16, 16, generator=gen())).pow(2).mean()))
+        norms.append(tower(torch.randn(4, 3, 16, 16, generator=gen())).pow(2).mean().item())
     assert norms[1] < 1.5 * norms[0]
 
 
