@@ -9,7 +9,7 @@ from companion.data.scenes import scenes, split_of
 from companion.image.clip import Clip
 from companion.image.clip.judging import picks
 from companion.models import clip_scenes
-from companion.models.clip_scenes import GROUNDS, LENGTH, build, draw, load, tokenizer
+from companion.models.clip_scenes import FORWARD, GROUNDS, LENGTH, OTHER, _other_way_round, build, draw, load, tokenizer
 from tests.conftest import gen
 
 
@@ -38,6 +38,16 @@ def test_the_stream_is_its_own_and_holds_nothing_that_is_held_out(monkeypatch) -
     draw(60, gen(3))
     assert {split_of(scene.names, scene.relation) for scene in seen} == {"train"} and len(seen) == 60
     assert not {*seen} & {*scenes(30, gen(3)).scenes}
+
+
+def test_the_first_named_is_mostly_left_or_above_and_the_pictures_are_the_same() -> None:
+    said = [tokenizer().decode(row).split() for seed in range(12) for row in draw(60, gen(seed))[1][:20]]
+    pairs = [words for words in said if {"of", "above", "below"} & {*words}]
+    share = sum(bool({"left", "above"} & {*words}) for words in pairs) / len(pairs)
+    assert share == pytest.approx(0.5 + 0.5 * FORWARD, abs=0.1)
+    for scene in [one for one in scenes(40, gen()).scenes if one.relation in OTHER]:
+        turned = _other_way_round(scene)
+        assert torch.equal(turned.render(), scene.render()) and turned.names == scene.names[::-1]
 
 
 def test_it_tells_the_order_of_the_same_words_on_pairs_that_were_held_out(shipped: Clip) -> None:

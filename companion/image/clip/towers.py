@@ -128,7 +128,7 @@ class ClipVision(nn.Module):
         self.first_norm = nn.LayerNorm(config.width, config.norm_eps)
         self.blocks = clip_blocks(config, causal=False)
         self.norm = nn.LayerNorm(config.width, config.norm_eps)
-        nn.init.normal_(self.positions.weight, std=config.width**-0.5)
+        nn.init.normal_(self.positions.weight, std=0.3)  # about as large as what the patches start with
 
     def forward(self, pixel_values: Float[Tensor, "batch channels side side"]) -> Float[Tensor, "batch places width"]:
         """What the tower says at the class token and at each patch, before the last norm.
