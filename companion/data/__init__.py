@@ -10,7 +10,10 @@ from companion.data.code import CodeSet, CodeTask, TaskSet, human_eval, more_ite
 from companion.data.dates import LANGUAGES, DateSet, dates, write_date
 from companion.data.digits import digits, small_digits
 from companion.data.elevation import HeightProfile, height_profile
+from companion.data.emoji import EmojiSet, emoji_pictures
 from companion.data.points import GaussianMixture, PointSet, grid, moons, ring
+from companion.data.scene import Placed, Scene
+from companion.data.scenes import SceneSet, scenes
 from companion.data.sets import AudioSet, DataSet, ImageSet, PairSet, TextSet, to_display, to_model
 from companion.data.speech import spoken_digits
 from companion.data.text import shakespeare
@@ -32,6 +35,8 @@ __all__ = [
     "standard_library",
     "CorruptFile",
     "DataSet",
+    "EmojiSet",
+    "emoji_pictures",
     "HeightProfile",
     "height_profile",
     "ImageSet",
@@ -42,6 +47,10 @@ __all__ = [
     "moons",
     "ring",
     "PairSet",
+    "Placed",
+    "Scene",
+    "SceneSet",
+    "scenes",
     "TextSet",
     "digits",
     "shakespeare",

@@ -7,6 +7,9 @@
 - The same with GELU, also in its tanh approximation (GEGLU), in Gemma and T5 v1.1:
   GeGLU(x) = W_down (GELU(W_gate x) ⊙ W_up x)                                                 (eq-geglu)
 
+- The sigmoid approximation of GELU, from the same paper as the tanh one, in OpenAI's CLIP:
+  QuickGELU(x) = x σ(1.702 x)                                                                 (eq-quick-gelu)
+
 A gated MLP has three matrices where the plain one has two: at 2/3 of the hidden width both have as many parameters.
 """
 
@@ -76,3 +79,11 @@ class GeGLU(GatedMLP):
     def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
         """Map vectors of shape (..., width) to vectors of that shape."""
         return self.down(F.gelu(self.gate(x), approximate="tanh") * self.up(x))
+
+
+class QuickGELU(nn.Module):
+    """GELU with a sigmoid in place of the normal distribution function (eq-quick-gelu)."""
+
+    def forward(self, x: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+        """Bend each number; any shape."""
+        return x * (1.702 * x).sigmoid()

@@ -174,7 +174,7 @@ def fill(
         model: of the sizes that the configuration says. Of parameters that it ties, the file may have one or both.
         tensors: by their published names.
         names: published modules and ours, ``"h.*.ln_1": "blocks.*.attention_norm"``: a * stands for a number, and weight and
-            bias follow. Several of ours, ``"attn": ("q", "k", "v")``, share the published rows out evenly.
+            bias follow; "" is the model itself. Several of ours, ``"attn": ("q", "k", "v")``, share the published rows evenly.
         where: the folder, for errors.
         dtype: of the parameters.
         transposed: published modules whose matrices are stored as (inputs, outputs).
@@ -200,8 +200,9 @@ def fill(
             continue
         match, key, ours = found
         tensor = tensor.T if key in transposed and tensor.ndim == 2 else tensor
-        for own, part in zip(ours, tensor.chunk(len(ours)), strict=True):
-            own = f"{_numbered(own, match.groups())}.{suffix}"
+        parts = tensor.chunk(len(ours)) if len(ours) > 1 else (tensor,)
+        for own, part in zip(ours, parts, strict=True):
+            own = f"{_numbered(own, match.groups())}.{suffix}".removeprefix(".")
             if own in given and not torch.equal(given[own], part):
                 raise ValueError(f"{where}: got {name} and a different tensor for {own}, wanted one")
             given[own] = part
@@ -245,7 +246,7 @@ def _published(own: str, names: Mapping[str, str | tuple[str, ...]]) -> str:
     for theirs, ours in names.items():
         for one in (ours,) if isinstance(ours, str) else ours:
             if match := re.fullmatch(_pattern(one), module):
-                return f"{_numbered(theirs, match.groups())}.{suffix}"
+                return f"{_numbered(theirs, match.groups())}.{suffix}".removeprefix(".")
     return own
 
 

@@ -4,11 +4,12 @@ import math
 
 import torch
 from transformers import Gemma2Config, GPT2Config, LlamaConfig
+from transformers.activations import QuickGELUActivation
 from transformers.models.gemma2.modeling_gemma2 import Gemma2MLP
 from transformers.models.gpt2.modeling_gpt2 import GPT2MLP
 from transformers.models.llama.modeling_llama import LlamaMLP
 
-from companion.nn.mlp import MLP, GatedMLP, GeGLU
+from companion.nn.mlp import MLP, GatedMLP, GeGLU, QuickGELU
 from tests.conftest import rejects
 
 X = torch.randn(2, 5, 6, generator=torch.Generator().manual_seed(0))
@@ -70,3 +71,9 @@ def test_bad_input() -> None:
             kind(0, 4)
         with rejects("hidden"):
             kind(4, 0)
+
+
+def test_equals_clips_quick_gelu_and_is_no_gelu() -> None:
+    x = torch.linspace(-4, 4, 17)
+    torch.testing.assert_close(QuickGELU()(x), QuickGELUActivation()(x), rtol=0, atol=0)
+    assert 0.005 < (QuickGELU()(x) - torch.nn.functional.gelu(x)).abs().max() < 0.03

@@ -23,6 +23,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from companion.text.agents.bm25 import check_texts, trigrams, words
+from companion.training.contrastive import info_nce_of_scores
 from companion.training.random import randn
 from companion.validate import Count, Positive, checked
 
@@ -100,9 +101,7 @@ def info_nce(
         passage: its number; pairs with the same one do not serve each other as wrong answers.
         temperature: τ.
     """
-    scores = asked @ read.T / temperature
-    twin = (passage[:, None] == passage) & ~torch.eye(len(passage), dtype=torch.bool, device=passage.device)
-    return F.cross_entropy(scores.masked_fill(twin, -torch.inf), torch.arange(len(scores), device=scores.device))
+    return info_nce_of_scores(asked @ read.T / temperature, passage)
 
 
 @checked
