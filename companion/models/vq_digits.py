@@ -1,7 +1,7 @@
 """A tokenizer of digits with a codebook of 256, and the GPT that writes its codes, from the lesson on autoencoders.
 
-First the tokenizer learns, 4,000 steps; then each of the 4,000 digits is bent twenty times and becomes codes, and the GPT learns
-these for 5,000 steps.
+First the tokenizer learns, 4,000 steps. Then each of the 4,000 digits is bent twenty times and becomes codes, and the GPT
+learns these for 5,000 steps.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The tries of the lesson on autoencoders: the best sigma, straight through, two pulls, running sums, perplexity."""
+"""The tries of the lesson on autoencoders: the best sigma, straight through, two pulls, perplexity, running means."""
 
 import math
 
@@ -31,7 +31,11 @@ def pulls(
 
 
 def running(
-    sums: Float[Tensor, "k d"], counts: Float[Tensor, "k"], z: Float[Tensor, "n d"], codes: Int[Tensor, "n"], decay: float
+    sums: Float[Tensor, "k d"],
+    counts: Float[Tensor, "k"],
+    z: Float[Tensor, "n d"],
+    codes: Int[Tensor, "n"],
+    decay: float,
 ) -> Float[Tensor, "k d"]:
     """The codewords after a batch (eq-vae-ema)."""
     chosen = one_hot(codes, len(counts)).to(z)
@@ -111,7 +115,16 @@ TRIES = (
         },
     ),
     Try(
-        "3.6-vae-4", "running(sums, counts, z, codes, decay)", running, _batches,
+        "3.6-vae-4", "perplexity(codes, size)", perplexity, _codes,
+        {
+            "the entropy, not its exponential": lambda k, n: perplexity(k, n).log(),
+            "2 to a power in nats: e is wanted": lambda k, n: 2 ** perplexity(k, n).log(),
+            "how many codes occur at all": lambda k, n: torch.tensor(float(len(k.unique()))),
+            "as if all codes were used alike": lambda k, n: torch.tensor(math.exp(math.log(n))),
+        },
+    ),
+    Try(
+        "3.6-vae-5", "running(sums, counts, z, codes, decay)", running, _batches,
         {
             "decay and 1 − decay are swapped": lambda s, c, z, k, d: _mixed(s, c, z, k, 1 - d, d),
             "the batch counts in full": lambda s, c, z, k, d: _mixed(s, c, z, k, d, 1.0),
@@ -119,15 +132,6 @@ TRIES = (
             "the sums, not divided by the counts": lambda s, c, z, k, d: (
                 d * s + (1 - d) * one_hot(k, len(c)).to(z).T @ z
             ),
-        },
-    ),
-    Try(
-        "3.6-vae-5", "perplexity(codes, size)", perplexity, _codes,
-        {
-            "the entropy, not its exponential": lambda k, n: perplexity(k, n).log(),
-            "2 to a power in nats: e is wanted": lambda k, n: 2 ** perplexity(k, n).log(),
-            "how many codes occur at all": lambda k, n: torch.tensor(float(len(k.unique()))),
-            "as if all codes were used alike": lambda k, n: torch.tensor(math.exp(math.log(n))),
         },
     ),
 )  # fmt: skip

@@ -6,7 +6,7 @@ van den Oord, Vinyals & Kavukcuoglu, "Neural Discrete Representation Learning", 
 - :math:`k(z) = \arg\min_j |z - e_j|^2` (eq-vae-nearest). `nearest`.
 - :math:`\hat z = z + \mathrm{sg}(e_{k} - z)`: the value of the codeword, the gradient of z (eq-vae-straight-through).
   `straight_through`.
-- :math:`L = |\mathrm{sg}(z) - e_k|^2 + \beta |z - \mathrm{sg}(e_k)|^2`: the first moves the codebook, the second, the commitment,
+- :math:`L = |\mathrm{sg}(z) - e_k|^2 + \beta |z - \mathrm{sg}(e_k)|^2`: the first moves the codebook, the commitment
   the encoder (eq-vae-vq-loss). `vq_loss`. Squares are averaged over all numbers, as `diffusers.VQModel` does with
   ``legacy=False``; its default puts beta on the other term.
 """

@@ -9,7 +9,7 @@ arXiv:1711.00937, section 4. The decoder is the encoder backwards. What stands i
 - `companion.image.vae.tokenizer`: one of K codes for each place.
 
 Departures: channels for squares in place of two more convolutions (half the time, no less quality, on pictures this small);
-the encoder's last features are normalised (Wu & He, arXiv:1803.08494), so that whatever quantises them meets numbers of order 1.
+the encoder's last features are normalised (Wu & He, arXiv:1803.08494), so that what quantises them meets numbers of order 1.
 """
 
 import torch

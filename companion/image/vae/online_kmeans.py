@@ -62,9 +62,7 @@ class RunningCodebook(nn.Module):
 
     @torch.no_grad()
     @checked
-    def follow(
-        self, z: Float[Tensor, "n d={self.width}"], codes: Int[Tensor, "n"], generator: torch.Generator
-    ) -> None:
+    def follow(self, z: Float[Tensor, "n d={self.width}"], codes: Int[Tensor, "n"], generator: torch.Generator) -> None:
         """Let the codewords follow a batch (eq-vae-ema), and revive the dead ones (`revive`)."""
         chosen = torch.bincount(codes, minlength=self.size).to(z)
         self.counts.lerp_(chosen, 1 - self.decay)

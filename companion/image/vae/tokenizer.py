@@ -5,7 +5,7 @@ van den Oord et al., arXiv:1711.00937. With x a picture in [-1, 1] and :math:`\h
 .. math:: L = \tfrac{1}{n} |x - \hat x|^2 / v + \text{loss of the quantiser}
 
 (eq-vae-tokenizer-loss), the square averaged over pixels and divided by the pixels' variance v = `VARIANCE`, so that 1 is the
-error of the best constant. Which quantiser stands in between is the caller's choice: `GradientCodebook`, `RunningCodebook`, `FSQ`
+error of the best constant. The quantiser in between is the caller's choice: `GradientCodebook`, `RunningCodebook`, `FSQ`
 or `LFQ`, with the same networks before and behind it.
 """
 
@@ -77,9 +77,7 @@ class Tokenizer(nn.Module):
         return self.decoder(rearrange(grid, "n h w d -> n d h w").contiguous())
 
 
-def tokenizer_loss(
-    model: Tokenizer, batch: tuple[Tensor, ...], generator: torch.Generator
-) -> Float[Tensor, ""]:
+def tokenizer_loss(model: Tokenizer, batch: tuple[Tensor, ...], generator: torch.Generator) -> Float[Tensor, ""]:
     """Error and the quantiser's loss (eq-vae-tokenizer-loss), for `companion.training.train`; a running codebook follows."""
     z = model.features(batch[0])
     rows = z.flatten(0, 2)

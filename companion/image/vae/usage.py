@@ -1,8 +1,8 @@
 r"""How much of a codebook is used.
 
-With :math:`p_k` the share of vectors that have code k, the *perplexity* :math:`\exp(-\sum_k p_k \log p_k)` is the number of codes
-that equally frequent ones would be (eq-vae-perplexity): from 1 to K. `Usage.alive` counts those that occur at all. What a code
-costs at most is :math:`\log_2 K` bits, and on average :math:`\log_2` of the perplexity if codes are independent.
+With :math:`p_k` the share of vectors that have code k, the *perplexity* :math:`\exp(-\sum_k p_k \log p_k)` is the number of
+codes that equally frequent ones would be (eq-vae-perplexity): from 1 to K. `Usage.alive` counts those that occur at all. A code
+costs at most :math:`\log_2 K` bits, and on average :math:`\log_2` of the perplexity if nothing but these shares is known.
 """
 
 from dataclasses import dataclass

@@ -101,9 +101,7 @@ def test_I7_the_codebook_has_its_gradient_also_without_commitment() -> None:
     ours.codewords.data.copy_(torch.randn(3, 2, generator=gen(2)))
     found = ours(z)
     found.loss.backward()
-    by_hand = torch.stack(
-        [2 * (ours.codewords[j].detach() - z[found.codes == j]).sum(0) / z.numel() for j in range(3)]
-    )
+    by_hand = torch.stack([2 * (ours.codewords[j].detach() - z[found.codes == j]).sum(0) / z.numel() for j in range(3)])
     torch.testing.assert_close(ours.codewords.grad, by_hand)
 
 
