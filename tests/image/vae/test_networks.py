@@ -52,13 +52,13 @@ def test_every_code_begins_with_variance_one_and_every_latent_reaches_the_pictur
 
 
 def test_it_beats_the_best_independent_pixels() -> None:
-    """On digits that it has not seen; 150 steps of 16 on 1,000 digits."""
+    """On digits that it has not seen; 300 steps of 16 on 1,000 digits."""
     x, held = (binarise(digits(s, limit=n).images, gen(n)) for s, n in (("train", 1_000), ("valid", 200)))
     chance = ((x.sum(0) + 1) / (len(x) + 2)).expand_as(held)
     coins = -float(torch.distributions.Bernoulli(chance).log_prob(held).sum(1).mean())
     torch.manual_seed(0)
     model = digit_vae(6, BernoulliLikelihood(), 16)
-    config = TrainConfig(steps=150, batch_size=16, lr=5e-3, final_lr=0.1, clip=1e3)
+    config = TrainConfig(steps=300, batch_size=16, lr=5e-3, final_lr=0.1, clip=1e3)
     model = train(model, elbo_loss, (x.reshape(-1, 1, 28, 28),), config).model
     assert evaluate(model, held.reshape(-1, 1, 28, 28), gen(3))["elbo"] > -coins + 10
 
