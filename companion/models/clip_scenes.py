@@ -1,11 +1,11 @@
 """A small CLIP of scenes: it judges whether a picture shows what its caption says, and its text tower conditions image models.
 
-Each scene of a batch comes with two twins (`companion.data.scene_twins`); the first of a pair has the same things in another
-relation or the other order, so the model has to learn what stands where. That is hard to begin with: over all captions it says
-nothing about a thing's place that it is named first, for "left of" and "right of" are equally frequent, and who knows only
-the relation knows nothing either. So three of four scenes with "right of" or "below" are said the other way round: now what is
-named first is mostly left or above, and the exceptions are learned after the rule. Besides, the scenes of a batch have only two
-grounds, so that most differ in their things.
+Each scene of a batch comes with two twins (`companion.data.scene_twins`). The second has one other thing, or one of another
+colour; the first of a pair has the same things in another relation or the other order, so the model has to learn what stands
+where. That is hard to begin with: over all captions it says nothing about a thing's place that it is named first, for "left of"
+and "right of" are equally frequent, and who knows only the relation knows nothing either. So three of four scenes with "right
+of" or "below" are said the other way round: now what is named first is mostly left or above, and the exceptions are learned
+after the rule. Besides, the scenes of a batch have only two grounds, so that most differ in their things.
 
 The scenes are drawn by a generator that is seeded from the training's and the word "judge": no model that draws by the
 training's own generators sees the same stream of scenes. Triples and pairs that are held out occur in none.
@@ -65,7 +65,11 @@ def draw(n: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
     firsts = [
         _other_way_round(s) if s.relation in OTHER and u < FORWARD else s for s, u in zip(firsts, often, strict=True)
     ]
-    family = [*firsts, *twins(firsts, own, changes=("relation", "order")), *twins(firsts, own)][:n]
+    family = [
+        *firsts,
+        *twins(firsts, own, changes=("relation", "order")),
+        *twins(firsts, own, changes=("thing", "colour")),
+    ][:n]
     captions = [scene.caption() for scene in family]
     number = {caption: i for i, caption in enumerate(dict.fromkeys(captions))}
     which = torch.tensor([number[caption] for caption in captions])
@@ -79,7 +83,7 @@ def _other_way_round(scene: Scene) -> Scene:
 
 def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Module:
     how = TrainConfig(
-        steps=4 if smoke else 6_000, batch_size=16 if smoke else 64, lr=3e-3, warmup=0.05, final_lr=0.02,
+        steps=4 if smoke else 8_000, batch_size=16 if smoke else 64, lr=3e-3, warmup=0.05, final_lr=0.02,
         weight_decay=0.05, ema=0.99, seed=seed,
     )  # fmt: skip
     return train(model, clip_loss, draw, how, checkpoint=checkpoint).model
