@@ -23,7 +23,6 @@ from companion.foundations.vae import sum_per_example
 from companion.training.precision import widened
 from companion.validate import Positive, Range, checked
 
-
 LEAST = 1e-8  # of sigma^2: an exact reconstruction has no best sigma
 
 

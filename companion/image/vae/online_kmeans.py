@@ -70,7 +70,9 @@ class RunningCodebook(nn.Module):
 
     @torch.no_grad()
     @checked
-    def follow(self, z: Finite[Tensor, "n d={self.width}"], codes: Int[Tensor, "n"], generator: torch.Generator) -> None:
+    def follow(
+        self, z: Finite[Tensor, "n d={self.width}"], codes: Int[Tensor, "n"], generator: torch.Generator
+    ) -> None:
         """Let the codewords follow a batch (eq-vae-ema), and revive the dead ones (`revive`)."""
         check_labels("codes", codes, self.size)
         chosen = torch.bincount(codes, minlength=self.size).to(z)
