@@ -42,7 +42,7 @@ def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Mod
         return (pixels(bent.clamp(-1, 1), generator),)
 
     config = TrainConfig(
-        steps=4 if smoke else 1_500, batch_size=64, lr=3e-3, final_lr=0.02, clip=100.0, ema=0.998, seed=seed
+        steps=4 if smoke else 10_000, batch_size=64, lr=3e-3, final_lr=0.02, clip=100.0, ema=0.998, seed=seed
     )
     return train(model, elbo_loss, batch, config, checkpoint=checkpoint).model
 

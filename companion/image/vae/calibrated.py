@@ -23,6 +23,8 @@ from companion.foundations.vae import sum_per_example
 from companion.training.precision import widened
 from companion.validate import Positive, Range, checked
 
+LEAST = 1e-8  # of sigma^2: an exact reconstruction has no best sigma
+
 
 class CalibratedGaussian(nn.Module):
     """p(x | z) = N(x; output, sigma^2 I), sigma the batch's best in training mode and its running mean in evaluation mode.
@@ -52,7 +54,9 @@ class CalibratedGaussian(nn.Module):
         square = (widened(x) - widened(output)).square()
         variance = widened(self.variance)
         if self.training:
-            variance = square.detach().mean()
+            variance = square.detach().mean().clamp(min=LEAST)
+            if not torch.isfinite(variance):
+                raise ValueError("x or the decoder's output: got NaN or infinite values, wanted finite numbers")
             self.variance.lerp_(variance.to(self.variance), 1 - self.decay)
         return sum_per_example(-0.5 * (LOG_2PI + variance.log() + square / variance))
 

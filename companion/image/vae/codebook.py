@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from companion.validate import Count, NonNegative, check_labels, checked
+from companion.validate import Count, Finite, NonNegative, check_labels, checked
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,14 @@ def nearest(z: Float[Tensor, "n d"], codebook: Float[Tensor, "k d"]) -> Int[Tens
     return (codebook.square().sum(1) - 2 * z @ codebook.T).argmin(1)
 
 
+@checked
 def straight_through(z: Float[Tensor, "n d"], codeword: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
     """The codeword going forward, z going backward (eq-vae-straight-through)."""
     return z + (codeword - z).detach()
 
 
-def vq_loss(z: Float[Tensor, "n d"], codeword: Float[Tensor, "n d"], beta: float) -> Float[Tensor, ""]:
+@checked
+def vq_loss(z: Float[Tensor, "n d"], codeword: Float[Tensor, "n d"], beta: NonNegative) -> Float[Tensor, ""]:
     """Codewords to what they stand for, and beta times the encoder to its codewords (eq-vae-vq-loss)."""
     pull = (codeword - z.detach()).square().mean()
     commitment = (z - codeword.detach()).square().mean()
@@ -68,10 +70,16 @@ class GradientCodebook(nn.Module):
         self.codewords = nn.Parameter(first_codewords(size, width))
 
     @checked
-    def forward(self, z: Float[Tensor, "n d={self.width}"]) -> Quantised:
+    def forward(self, z: Finite[Tensor, "n d={self.width}"]) -> Quantised:
         codes = nearest(z.detach(), self.codewords.detach())
         codeword = self.codewords[codes]
         return Quantised(straight_through(z, codeword), codes, vq_loss(z, codeword, self.beta))
+
+    @torch.no_grad()
+    @checked
+    def begin(self, z: Finite[Tensor, "n d={self.width}"], generator: torch.Generator) -> None:
+        """Put the codewords on vectors of a batch (`some_of`)."""
+        self.codewords.copy_(some_of(z, self.size, generator))
 
     @checked
     def vectors(self, codes: Int[Tensor, "n"]) -> Float[Tensor, "n d"]:
@@ -83,3 +91,10 @@ class GradientCodebook(nn.Module):
 def first_codewords(size: int, width: int) -> Float[Tensor, "size width"]:
     """Uniform in a small cube around 0, as published implementations begin."""
     return (2 * torch.rand(size, width) - 1) / size
+
+
+def some_of(z: Float[Tensor, "n d"], size: int, generator: torch.Generator) -> Float[Tensor, "size d"]:
+    """``size`` of the vectors, no one twice; with fewer vectors than that a ValueError."""
+    if len(z) < size:
+        raise ValueError(f"z: got {len(z)} vectors, wanted at least one for each of the {size} codewords")
+    return z[torch.randperm(len(z), generator=generator)[:size].to(z.device)]

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from companion.image.vae.codebook import Quantised, straight_through
-from companion.validate import check_count, check_labels, checked
+from companion.validate import Finite, check_count, check_labels, checked
 
 EPSILON = 1e-3  # so that the outermost levels can be reached
 
@@ -27,6 +27,8 @@ class FSQ(nn.Module):
 
     def __init__(self, levels: tuple[int, ...]) -> None:
         super().__init__()
+        if not levels:
+            raise ValueError("levels: got (), wanted at least one number of levels, such as (8, 6, 5)")
         for count in levels:
             check_count("levels", count, low=3)
         self.size, self.width = math.prod(levels), len(levels)
@@ -35,7 +37,7 @@ class FSQ(nn.Module):
         self.register_buffer("steps", torch.tensor(steps), persistent=False)
 
     @checked
-    def forward(self, z: Float[Tensor, "n d={self.width}"]) -> Quantised:
+    def forward(self, z: Finite[Tensor, "n d={self.width}"]) -> Quantised:
         reach = (self.levels - 1) * (1 + EPSILON) / 2
         offset = (self.levels % 2 == 0) * 0.5
         squashed = torch.tanh(z + torch.atanh(offset / reach)) * reach - offset

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from companion.image.vae.codebook import Quantised, straight_through
-from companion.validate import NonNegative, Positive, Range, check_labels, checked
+from companion.validate import Finite, NonNegative, Positive, Range, check_labels, checked
 
 
 class LFQ(nn.Module):
@@ -46,7 +46,7 @@ class LFQ(nn.Module):
         self.register_buffer("signs", bits * 2.0 - 1, persistent=False)
 
     @checked
-    def forward(self, z: Float[Tensor, "n d={self.width}"]) -> Quantised:
+    def forward(self, z: Finite[Tensor, "n d={self.width}"]) -> Quantised:
         sign = torch.where(z > 0, 1.0, -1.0)
         codes = ((z > 0) * 2 ** torch.arange(self.width, device=z.device)).sum(1)
         loss = self.beta * (z - sign).square().mean() + self.entropy * self.entropy_loss(z)

@@ -19,9 +19,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from companion.image.vae.codebook import Quantised, first_codewords, nearest, straight_through
+from companion.image.vae.codebook import Quantised, first_codewords, nearest, some_of, straight_through
 from companion.training.random import randint
-from companion.validate import Count, NonNegative, Range, check_labels, checked
+from companion.validate import Count, Finite, NonNegative, Range, check_labels, checked
 
 EPSILON = 1e-5
 
@@ -54,7 +54,7 @@ class RunningCodebook(nn.Module):
         self.register_buffer("sums", first.clone())
 
     @checked
-    def forward(self, z: Float[Tensor, "n d={self.width}"]) -> Quantised:
+    def forward(self, z: Finite[Tensor, "n d={self.width}"]) -> Quantised:
         """The nearest codewords; nothing is learned by it (`follow`)."""
         codes = nearest(z.detach(), self.codewords)
         codeword = self.codewords[codes]
@@ -62,8 +62,19 @@ class RunningCodebook(nn.Module):
 
     @torch.no_grad()
     @checked
-    def follow(self, z: Float[Tensor, "n d={self.width}"], codes: Int[Tensor, "n"], generator: torch.Generator) -> None:
+    def begin(self, z: Finite[Tensor, "n d={self.width}"], generator: torch.Generator) -> None:
+        """Put the codewords on vectors of a batch (`some_of`), each as if chosen once a batch."""
+        self.codewords.copy_(some_of(z, self.size, generator))
+        self.sums.copy_(self.codewords)
+        self.counts.fill_(1)
+
+    @torch.no_grad()
+    @checked
+    def follow(
+        self, z: Finite[Tensor, "n d={self.width}"], codes: Int[Tensor, "n"], generator: torch.Generator
+    ) -> None:
         """Let the codewords follow a batch (eq-vae-ema), and revive the dead ones (`revive`)."""
+        check_labels("codes", codes, self.size)
         chosen = torch.bincount(codes, minlength=self.size).to(z)
         self.counts.lerp_(chosen, 1 - self.decay)
         self.sums.lerp_(torch.zeros_like(self.sums).index_add_(0, codes, z), 1 - self.decay)

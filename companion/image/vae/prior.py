@@ -25,7 +25,7 @@ from companion.image.vae.tokenizer import Tokenizer
 from companion.language.generation import generate
 from companion.language.scoring import token_log_probs
 from companion.training.random import randint
-from companion.validate import Count, checked
+from companion.validate import Count, check_labels, checked
 
 PLACES = GRID * GRID
 
@@ -51,6 +51,7 @@ class CodeWriter(nn.Module):
     @checked
     def log_prob(self, codes: Int[Tensor, "n 4 4"]) -> Float[Tensor, "n"]:
         """log P of each picture's codes, in nats (eq-vae-prior)."""
+        check_labels("codes", codes, self.tokenizer.quantiser.size)
         return token_log_probs(self.gpt, self._texts(codes.flatten(1))).sum(1)
 
     @torch.no_grad()

@@ -9,6 +9,7 @@ error of the best constant. The quantiser in between is the caller's choice: `Gr
 or `LFQ`, with the same networks before and behind it.
 """
 
+import math
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -16,10 +17,11 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from companion.image.vae.codebook import Quantised
+from companion.image.vae.codebook import GradientCodebook, Quantised
 from companion.image.vae.networks import Decoder, Encoder
 from companion.image.vae.online_kmeans import RunningCodebook
-from companion.validate import Count, checked
+from companion.image.vae.usage import usage
+from companion.validate import Count, Finite, checked
 
 VARIANCE = 0.38  # of the pixels of digits in [-1, 1]
 
@@ -51,7 +53,7 @@ class Tokenizer(nn.Module):
         self.encoder, self.decoder = Encoder(quantiser.width, width), Decoder(quantiser.width, width)
 
     @checked
-    def features(self, images: Float[Tensor, "n 1 height width"]) -> Float[Tensor, "n rows columns d"]:
+    def features(self, images: Finite[Tensor, "n 1 height width"]) -> Float[Tensor, "n rows columns d"]:
         """What the encoder says of each place, before it is quantised."""
         return rearrange(self.encoder(images), "n d h w -> n h w d")
 
@@ -86,6 +88,20 @@ def tokenizer_loss(model: Tokenizer, batch: tuple[Tensor, ...], generator: torch
     if isinstance(model.quantiser, RunningCodebook):
         model.quantiser.follow(rows.detach(), found.codes, generator)
     return (drawn - batch[0]).square().mean() / VARIANCE + found.loss
+
+
+@torch.no_grad()
+@checked
+def begin_on(model: Tokenizer, images: Float[Tensor, "n 1 height width"], generator: torch.Generator) -> None:
+    """Put the codewords where the untrained encoder puts places of these pictures; with `FSQ` and `LFQ` there are none."""
+    if isinstance(model.quantiser, GradientCodebook | RunningCodebook):
+        model.quantiser.begin(model.features(images).flatten(0, 2), generator)
+
+
+@checked
+def place_bits(codes: Int[Tensor, "n rows columns"], size: Count) -> float:
+    """Bits a picture with the best code for each place by itself: the sum of log2 of the places' perplexities."""
+    return sum(math.log2(usage(place, size).perplexity) for place in codes.flatten(1).T)
 
 
 @torch.no_grad()

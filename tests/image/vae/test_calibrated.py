@@ -50,8 +50,17 @@ def test_it_is_a_likelihood_of_the_package() -> None:
     likelihood.check(torch.full((2,), 7.0))
 
 
+def test_an_exact_reconstruction_has_a_finite_density() -> None:
+    likelihood, x = CalibratedGaussian().train(), torch.ones(2, 3)
+    assert torch.isfinite(likelihood.log_prob(x, x)).all() and 0 < float(likelihood.variance) < 1
+
+
 def test_bad_input() -> None:
     with rejects("sigma"):
         CalibratedGaussian(0.0)
+    likelihood = CalibratedGaussian().train()
+    with rejects("NaN or infinite"):
+        likelihood.log_prob(torch.zeros(2, 3), torch.full((2, 3), torch.nan))
+    assert float(likelihood.variance) == 1
     with rejects("x: got shape"):
         CalibratedGaussian().log_prob(torch.zeros(2, 3), torch.zeros(2, 4))

@@ -125,11 +125,26 @@ def test_codewords_begin_in_a_small_cube() -> None:
     assert abs(float(first.mean())) < 0.003
 
 
+def test_codewords_begin_on_vectors_of_the_batch_no_one_twice() -> None:
+    z = torch.randn(9, 2, generator=gen(1))
+    ours = GradientCodebook(6, 2)
+    ours.begin(z, gen(2))
+    found = [int((row == z).all(1).nonzero()) for row in ours.codewords]
+    assert len(set(found)) == 6 and found != sorted(found)
+    assert ours.codewords.requires_grad and ours.codewords.grad is None
+    with rejects("z: got 5 vectors, wanted at least one for each of the 6"):
+        ours.begin(z[:5], gen(2))
+
+
 @pytest.mark.parametrize(
     ("call", "pattern"),
     [
         (lambda q: q(torch.zeros(4, 2)), "z: got"),
+        (lambda q: q(torch.full((4, 3), torch.nan)), "z: got 12 values that are NaN"),
         (lambda q: q.vectors(torch.tensor([0, 6])), "codes"),
+        (lambda q: straight_through(torch.zeros(3, 2), torch.zeros(1, 2)), "codeword"),
+        (lambda q: vq_loss(torch.zeros(3, 2), torch.zeros(1, 2), 0.2), "codeword"),
+        (lambda q: vq_loss(torch.zeros(3, 2), torch.zeros(3, 2), -0.2), "beta"),
         (lambda q: GradientCodebook(0, 2), "size"),
         (lambda q: GradientCodebook(4, 2, beta=-1.0), "beta"),
     ],

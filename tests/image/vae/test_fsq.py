@@ -58,6 +58,10 @@ def test_a_number_does_not_change_the_others_part() -> None:
 def test_bad_input() -> None:
     with rejects("levels"):
         FSQ((4, 2))
+    with rejects("levels: got ()"):
+        FSQ(())
+    with rejects("z: got 2 values that are NaN"):
+        FSQ((4, 3))(torch.full((1, 2), torch.nan))
     with rejects("z: got"):
         FSQ((4, 3))(torch.zeros(5, 3))
     with rejects("codes"):

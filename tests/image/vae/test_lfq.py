@@ -57,10 +57,18 @@ def test_every_code_comes_back_and_zero_counts_as_negative() -> None:
     assert torch.equal(lfq.vectors(torch.tensor([1])), torch.tensor([[1.0, -1.0, -1.0, -1.0]]))
 
 
+def test_the_commitment_pulls_by_a_quarter_unless_told_otherwise() -> None:
+    z = torch.randn(7, 3, generator=gen(1))
+    apart = (z - torch.where(z > 0, 1.0, -1.0)).square().mean()
+    torch.testing.assert_close(LFQ(3, entropy=0.0)(z).loss, 0.25 * apart)
+
+
 def test_bad_input() -> None:
     with rejects("width"):
         LFQ(0)
     with rejects("z: got"):
         LFQ(3)(torch.zeros(2, 4))
+    with rejects("z: got 1 values that are NaN"):
+        LFQ(3)(torch.tensor([[0.1, torch.nan, 0.2]]))
     with rejects("codes"):
         LFQ(3).vectors(torch.tensor([8]))

@@ -63,6 +63,14 @@ def test_it_beats_the_best_independent_pixels() -> None:
     assert evaluate(model, held.reshape(-1, 1, 28, 28), gen(3))["elbo"] > -coins + 10
 
 
+def test_a_residual_block_adds_what_its_network_says() -> None:
+    x = torch.randn(2, 8, 3, 3, generator=gen(1))
+    block = Residual(8)
+    torch.nn.init.zeros_(block.inner[2].weight)
+    torch.nn.init.constant_(block.inner[2].bias, 0.75)
+    torch.testing.assert_close(block(x), x + 0.75)
+
+
 def test_bad_input() -> None:
     with rejects("images: got sides .*wanted 4 times an odd"):
         Encoder(3, 4)(torch.zeros(1, 1, 28, 32))

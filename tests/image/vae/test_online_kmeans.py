@@ -103,6 +103,15 @@ def test_looking_teaches_nothing_and_no_gradient_reaches_the_codebook() -> None:
     torch.testing.assert_close(z.grad, expected)
 
 
+def test_begun_on_a_batch_every_codeword_is_a_vector_that_was_chosen_once() -> None:
+    z, ours = torch.randn(9, 2, generator=gen(1)), RunningCodebook(6, 2)
+    ours.counts.fill_(0.3)
+    ours.begin(z, gen(2))
+    assert all((row == z).all(1).any() for row in ours.codewords) and len(ours.codewords.unique(dim=0)) == 6
+    assert torch.equal(ours.sums, ours.codewords) and torch.equal(ours.counts, torch.ones(6))
+    assert ours.sums.data_ptr() != ours.codewords.data_ptr()
+
+
 def test_bad_input() -> None:
     with rejects("decay"):
         RunningCodebook(4, 2, decay=1.5)
@@ -110,5 +119,13 @@ def test_bad_input() -> None:
         RunningCodebook(4, 2, threshold=-0.1)
     with rejects("codes"):
         RunningCodebook(4, 2).vectors(torch.tensor([4]))
+    ours, before = RunningCodebook(4, 2), RunningCodebook(4, 2).state_dict()
+    ours.load_state_dict(before)
+    for codes in ([0, 4, 1], [0, -1, 1]):
+        with rejects("codes"):
+            ours.follow(torch.zeros(3, 2), torch.tensor(codes), gen())
+    with rejects("z: got 6 values that are NaN"):
+        ours.follow(torch.full((3, 2), torch.nan), torch.tensor([0, 1, 2]), gen())
+    assert torch.equal(ours.codewords, before["codewords"])
     with rejects("z: got"):
         RunningCodebook(4, 2)(torch.zeros(3, 5))

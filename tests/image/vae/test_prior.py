@@ -70,5 +70,7 @@ def test_bad_input() -> None:
         CodeWriter(Tokenizer(FSQ((3, 4)), 4), PixelGPTConfig(5, 16, width=16, layers=1, heads=2, hidden=24))
     with rejects("codes"):
         writer().log_prob(torch.zeros(2, 3, 4, dtype=torch.int64))
+    with rejects("codes: got values from 0 to 12"):
+        writer().log_prob(torch.zeros(2, 4, 4, dtype=torch.int64).index_fill_(2, torch.tensor([1]), 12))
     with rejects("n: got"):
         writer().write(0, gen())

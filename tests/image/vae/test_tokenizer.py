@@ -9,7 +9,15 @@ from companion.image.vae.codebook import GradientCodebook
 from companion.image.vae.fsq import FSQ
 from companion.image.vae.lfq import LFQ
 from companion.image.vae.online_kmeans import RunningCodebook
-from companion.image.vae.tokenizer import VARIANCE, Quantiser, Tokenizer, squared_error, tokenizer_loss
+from companion.image.vae.tokenizer import (
+    VARIANCE,
+    Quantiser,
+    Tokenizer,
+    begin_on,
+    place_bits,
+    squared_error,
+    tokenizer_loss,
+)
 from companion.training import TrainConfig, train
 from tests.conftest import gen, rejects
 
@@ -63,7 +71,7 @@ def test_the_loss_is_the_error_over_the_variance_and_the_quantisers_own(model: T
     found = model.quantiser(model.features(x).flatten(0, 2))
     by_hand = (model(x) - x).square().mean() / VARIANCE + found.loss
     torch.testing.assert_close(tokenizer_loss(model, (x,), gen()), by_hand)
-    assert squared_error(model, x) == pytest.approx(float((model(x) - x).square().mean()))
+    assert squared_error(model, x) == pytest.approx((model(x) - x).square().mean().item())
 
 
 def test_the_encoder_learns_through_the_quantiser(model: Tokenizer) -> None:
@@ -105,8 +113,29 @@ def test_it_beats_the_mean_picture(name: str) -> None:
     assert float((x.mean(0) - held).square().mean()) / VARIANCE > 0.7
 
 
+def test_codewords_begin_where_the_encoder_puts_the_pictures(model: Tokenizer) -> None:
+    x, before = images(), model.quantiser.state_dict()
+    before = {name: value.clone() for name, value in before.items()}
+    begin_on(model, x, gen(1))
+    if isinstance(model.quantiser, GradientCodebook | RunningCodebook):
+        z = model.features(x).detach().flatten(0, 2)
+        assert all(torch.isclose(row, z, atol=1e-6).all(1).any() for row in model.quantiser.codewords)
+        assert len(model.quantiser.codewords.unique(dim=0)) == 16
+    else:
+        assert all(torch.equal(value, before[name]) for name, value in model.quantiser.state_dict().items())
+
+
+def test_each_place_has_bits_of_its_own() -> None:
+    """One place is always the same, one is a coin, one is a die with four sides: 0 + 1 + 2 bits."""
+    codes = torch.tensor([[[3, 0, 0]], [[3, 0, 1]], [[3, 4, 2]], [[3, 4, 3]]])
+    assert place_bits(codes, 5) == pytest.approx(3)
+    assert place_bits(codes.transpose(1, 2), 5) == pytest.approx(3)
+
+
 def test_bad_input() -> None:
     with rejects("images: got sides"):
         Tokenizer(FSQ((4, 5)), 4).encode(torch.zeros(1, 1, 28, 24))
+    with rejects("images: got 784 values that are NaN"):
+        Tokenizer(FSQ((4, 5)), 4).encode(torch.full((1, 1, 28, 28), torch.nan))
     with rejects("codes"):
         Tokenizer(FSQ((4, 5)), 4).decode(torch.full((1, 4, 4), 20))

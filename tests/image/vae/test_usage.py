@@ -26,6 +26,12 @@ def test_it_lies_between_one_and_what_is_alive_and_order_does_not_count() -> Non
     assert usage(torch.zeros(5, dtype=torch.int64), 4).perplexity == 1
 
 
+def test_a_code_that_occurs_once_in_five_thousand_is_alive() -> None:
+    codes = torch.zeros(5_000, dtype=torch.int64)
+    codes[17] = 2
+    assert usage(codes, 4).alive == 2
+
+
 def test_bad_input() -> None:
     with rejects("codes"):
         usage(torch.tensor([4]), 4)
