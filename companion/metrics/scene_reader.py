@@ -3,11 +3,11 @@ r"""Reading scenes by rule: what stands where in a picture, also in one that a m
 Nothing here is learned. The ground is the one of the course's whose colour b most pixels are near. Then every thing t of every
 size is tried at every place w. With R the picture minus the ground, and D the thing drawn on that ground minus the ground,
 
-    gain(t, w) = |R_w|² - |R_w - D_t|² = 2 ⟨R_w, D_t⟩ - |D_t|²                                 (eq-scenes-gain)
+    gain(t, w) = ‖R_w‖² - ‖R_w - D_t‖² = 2 ⟨R_w, D_t⟩ - ‖D_t‖²                                 (eq-scenes-gain)
 
 is how much squared error the thing explains there: up to a constant, the log-likelihood of "t stands at w" against "nothing
 does" under Gaussian noise. The thing of most gain is taken, then the next one that does not overlap it, as long as the
-picture is like the thing there: gain ≥ 0.2 |D_t|² and ⟨R_w, D_t⟩ ≥ 0.6 |R_w| |D_t|. A large single thing is read if it
+picture is like the thing there: gain ≥ 0.2 ‖D_t‖² and ⟨R_w, D_t⟩ ≥ 0.6 ‖R_w‖ ‖D_t‖. A large single thing is read if it
 explains more than small ones do together. This is matching by templates, which is as old as machine vision.
 
 `score` compares what is read with what was asked for, in five respects.
@@ -31,7 +31,7 @@ from companion.validate import Finite, checked
 ALIKE = 0.6
 """The least cosine between a picture and a thing that is read in it."""
 LEAST = 0.2
-"""The least gain of a thing that is read, as a share of |D|², its gain in a true drawing: what lies across others has less."""
+"""The least gain of a thing that is read, as a share of ‖D‖², its gain in a true drawing: what lies across others has less."""
 _NEAR = 0.4  # a pixel that is further from a ground's colour (white is √12 from black) is no more than this
 _OVERLAP = 3  # pixels by which two things' squares may overlap in both directions
 _MOST = 4  # things that are looked for: one more than any scene has
