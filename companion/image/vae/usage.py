@@ -28,7 +28,7 @@ class Usage:
     @property
     def perplexity(self) -> float:
         """The effective number of codes (eq-vae-perplexity)."""
-        return float(torch.special.entr(self.shares.double()).sum().exp())
+        return float(torch.special.entr(self.shares.cpu().double()).sum().exp())
 
 
 @checked
