@@ -6,8 +6,8 @@ Yu et al., "Language Model Beats Diffusion: Tokenizer is Key to Visual Generatio
 
 .. math:: L = E_z H(q(\cdot | z)) - H(E_z q(\cdot | z))
 
-(eq-vae-lfq-entropy) asks each vector to be sure and all of them together to use every code. The sign of each number is
-independent in q, so the first entropy is a sum of d binary ones; the second needs the :math:`2^d` probabilities.
+(eq-vae-lfq-entropy) asks each vector to be sure and all of them together to use every code. Both entropies are sums over the
+:math:`2^d` probabilities, so d is at most 16.
 """
 
 from typing import Annotated
