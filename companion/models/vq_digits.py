@@ -7,6 +7,7 @@ learns these for 5,000 steps.
 from pathlib import Path
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from companion.data import digits
@@ -19,6 +20,7 @@ from companion.image.vae.usage import usage
 from companion.metrics.digit_judge import cnn_fid, opinion
 from companion.models import Recipe
 from companion.training import TrainConfig, train
+from companion.validate import Count, checked
 from companion.weights import load_weights
 
 CODES, FEATURES, WIDTH = 256, 8, 64
@@ -40,6 +42,18 @@ def _bent(images: Tensor, generator: torch.Generator) -> Tensor:
     return distort(images, generator, turn=0.1, scale=0.06, slant=0.1, shift=1 / 28)
 
 
+@torch.no_grad()
+@checked
+def texts(
+    tokenizer: Tokenizer, images: Float[Tensor, "n 1 28 28"], copies: Count, generator: torch.Generator
+) -> Int[Tensor, "texts 4 4"]:
+    """The codes of so many bent copies of each picture: with a generator of the recipe's seed, what the prior learned from.
+
+    The weights that ship are rounded to 16 bits, so a code or two may differ from those of the training.
+    """
+    return torch.cat([tokenizer.encode(_bent(part, generator)) for _ in range(copies) for part in images.split(500)])
+
+
 def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Module:
     images = digits("train", limit=40 if smoke else None).images
 
@@ -49,10 +63,7 @@ def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Mod
     first = TrainConfig(steps=4 if smoke else 4_000, batch_size=64, lr=3e-3, final_lr=0.02, seed=seed)
     halfway = checkpoint.with_suffix(".tokenizer")
     tokenizer = train(model.tokenizer, tokenizer_loss, batch, first, checkpoint=halfway).model.requires_grad_(False)
-    generator = torch.Generator().manual_seed(seed)
-    codes = torch.cat(
-        [tokenizer.encode(_bent(part, generator)) for _ in range(1 if smoke else BENT) for part in images.split(500)]
-    )
+    codes = texts(tokenizer, images, 1 if smoke else BENT, torch.Generator().manual_seed(seed))
     second = TrainConfig(
         steps=4 if smoke else 5_000, batch_size=64, lr=2e-3, final_lr=0.02, weight_decay=0.1, ema=0.998, seed=seed
     )

@@ -10,7 +10,7 @@ from companion.image.vae.tokenizer import VARIANCE, squared_error
 from companion.image.vae.usage import usage
 from companion.metrics.digit_judge import judge_features, opinion, recognised
 from companion.metrics.frechet import frechet_distance
-from companion.models.vq_digits import CODES, build, load
+from companion.models.vq_digits import CODES, build, load, texts
 from companion.weights import card
 from tests.conftest import gen
 
@@ -36,6 +36,16 @@ def test_the_prior_draws_digits_and_random_codes_do_not() -> None:
     assert float((opinion(drawn).amax(1) > 0.9).float().mean()) > 0.7
     near, far = (frechet_distance(judge_features(x), real) for x in (drawn, chance))
     assert near < 0.2 * far
+
+
+def test_the_texts_of_the_training_are_drawn_anew_and_of_a_seed_the_same() -> None:
+    model, x = load(), digits("train", limit=30).images
+    first = texts(model.tokenizer, x, 2, gen(0))
+    assert first.shape == (60, 4, 4) and torch.equal(first, texts(model.tokenizer, x, 2, gen(0)))
+    assert torch.equal(first[:30], texts(model.tokenizer, x, 1, gen(0)))
+    assert not torch.equal(first[:30], first[30:])
+    same = (first[:30] == first[30:]).float().mean()
+    assert (first[:30] == first[30:].roll(1, 0)).float().mean() + 0.1 < same < 0.9
 
 
 def test_it_fits_its_card() -> None:

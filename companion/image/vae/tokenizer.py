@@ -9,7 +9,6 @@ error of the best constant. The quantiser in between is the caller's choice: `Gr
 or `LFQ`, with the same networks before and behind it.
 """
 
-import math
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -20,8 +19,7 @@ from torch import Tensor, nn
 from companion.image.vae.codebook import GradientCodebook, Quantised
 from companion.image.vae.networks import Decoder, Encoder
 from companion.image.vae.online_kmeans import RunningCodebook
-from companion.image.vae.usage import usage
-from companion.validate import Count, Finite, checked
+from companion.validate import Count, Finite, Positive, check_labels, checked
 
 VARIANCE = 0.38  # of the pixels of digits in [-1, 1]
 
@@ -99,9 +97,30 @@ def begin_on(model: Tokenizer, images: Float[Tensor, "n 1 height width"], genera
 
 
 @checked
-def place_bits(codes: Int[Tensor, "n rows columns"], size: Count) -> float:
-    """Bits a picture with the best code for each place by itself: the sum of log2 of the places' perplexities."""
-    return sum(math.log2(usage(place, size).perplexity) for place in codes.flatten(1).T)
+def place_bits(
+    codes: Int[Tensor, "n rows columns"],
+    size: Count,
+    counted: Int[Tensor, "m rows columns"],
+    extra: Positive = 0.1,
+) -> float:
+    """Mean bits a picture if each place by itself has lengths of its own, from how frequent each code was there.
+
+    Args:
+        codes: of the pictures that are priced.
+        size: how many codes there are.
+        counted: of the pictures in which the codes were counted; those that are priced would flatter.
+        extra: added to each count, so that a code that was never seen has a length, too.
+
+    Raises:
+        ValueError: another grid in ``counted``, or a code that is not below ``size``.
+    """
+    check_labels("codes", codes, size)
+    check_labels("counted", counted, size)
+    bits = 0.0
+    for place, seen in zip(codes.flatten(1).T, counted.flatten(1).T, strict=True):
+        counts = torch.bincount(seen, minlength=size).cpu().double() + extra
+        bits -= float((counts / counts.sum()).log2()[place.cpu()].mean())
+    return bits
 
 
 @torch.no_grad()

@@ -1,5 +1,7 @@
 """Pictures to codes and back, with each of the four quantisers; and that they learn."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -128,8 +130,16 @@ def test_codewords_begin_where_the_encoder_puts_the_pictures(model: Tokenizer) -
 def test_each_place_has_bits_of_its_own() -> None:
     """One place is always the same, one is a coin, one is a die with four sides: 0 + 1 + 2 bits."""
     codes = torch.tensor([[[3, 0, 0]], [[3, 0, 1]], [[3, 4, 2]], [[3, 4, 3]]])
-    assert place_bits(codes, 5) == pytest.approx(3)
-    assert place_bits(codes.transpose(1, 2), 5) == pytest.approx(3)
+    assert place_bits(codes, 5, codes, 1e-12) == pytest.approx(3)
+    turned = codes.transpose(1, 2)
+    assert place_bits(turned, 5, turned, 1e-12) == pytest.approx(3)
+
+
+def test_lengths_come_from_the_pictures_that_were_counted() -> None:
+    """Three counts and a half each: 3.5/4 and 0.5/4, whatever the frequencies of what is priced."""
+    counted = torch.tensor([[[0]], [[0]], [[0]]])
+    assert place_bits(torch.tensor([[[0]]]), 2, counted, 0.5) == pytest.approx(math.log2(8 / 7))
+    assert place_bits(torch.tensor([[[1]], [[0]]]), 2, counted, 0.5) == pytest.approx((3 + math.log2(8 / 7)) / 2)
 
 
 def test_bad_input() -> None:
@@ -137,5 +147,7 @@ def test_bad_input() -> None:
         Tokenizer(FSQ((4, 5)), 4).encode(torch.zeros(1, 1, 28, 24))
     with rejects("images: got 784 values that are NaN"):
         Tokenizer(FSQ((4, 5)), 4).encode(torch.full((1, 1, 28, 28), torch.nan))
+    with rejects("counted"):
+        place_bits(torch.zeros(1, 1, 1, dtype=torch.int64), 2, torch.full((1, 1, 1), 2))
     with rejects("codes"):
         Tokenizer(FSQ((4, 5)), 4).decode(torch.full((1, 4, 4), 20))
