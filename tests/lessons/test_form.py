@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from companion.lesson import Box
 from tests.lessons import notebooks
 from tests.lessons.__main__ import (
     ALL_LESSONS,
@@ -212,11 +213,13 @@ def test_claims_are_proved_and_named_after_the_lesson(lesson: Lesson) -> None:
 
 
 def test_stored_claims_read_as_the_source_says(lesson: Lesson) -> None:
-    stored = {id: text for id, _, text in notebooks.claims(lesson.notebook)}
-    for _, call in lesson.calls("claim"):
+    """As text and as the page shows them."""
+    for number, call in lesson.calls("claim"):
         id, text, *_ = call.args
         if isinstance(text, ast.Constant):  # a text with figures in it is the run's
-            assert stored[id.value] == text.value, "make lessons"
+            box = Box("claim holds", f"✓ Claim {id.value}", text.value)
+            wanted = {"text/plain": repr(box), "text/html": box._repr_html_()}
+            assert wanted in [output.get("data") for output in lesson.code[number].outputs], "make lessons"
 
 
 def test_stored_sources_are_those_of_the_package(lesson: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
