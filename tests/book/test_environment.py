@@ -1,10 +1,13 @@
 """Lock, ranges, conda environment, workflows and licences agree with each other."""
 
+import ast
 import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -148,3 +151,26 @@ def test_links_of_the_readme_point_to_files() -> None:
 
 def test_colab_installs_from_the_repository_that_the_package_names() -> None:
     assert f'COURSE = "{PROJECT["urls"]["Repository"]}"\n' in notebooks.COLAB
+
+
+def test_what_the_package_imports_or_reads_is_installed_in_colab() -> None:
+    """Every library that `companion` imports, and every one whose files it reads, is installed by the cell."""
+    extras = re.search(r"\[([\w,]+)\] @", notebooks.COLAB)
+    assert extras
+    optional = PROJECT["optional-dependencies"]
+    asked = [*PROJECT["dependencies"], *(line for extra in extras[1].split(",") for line in optional[extra])]
+    installed = {canonicalize_name(Requirement(line).name) for line in asked} | {"requests"}  # which is pooch's
+    named, carried = set(), set()
+    for path in (ROOT / "companion").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                named |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                named.add(node.module.split(".")[0])
+            elif isinstance(node, ast.keyword) and node.arg == "distribution" and isinstance(node.value, ast.Constant):
+                carried.add(canonicalize_name(node.value.value))
+    homes = packages_distributions()
+    foreign = named - set(sys.stdlib_module_names) - {"companion"}
+    libraries = {canonicalize_name(homes[name][0]) for name in foreign if name in homes}
+    assert len(libraries) > 15 and "codecarbon" in carried
+    assert not (libraries | carried) - installed

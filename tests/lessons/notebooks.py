@@ -17,7 +17,7 @@ import sys
 
 COURSE = "https://github.com/generative-ai-you-can-run/course"
 if "google.colab" in sys.modules:
-    package = f"generative-ai-companion[data,speech] @ git+{COURSE}"
+    package = f"generative-ai-companion[data,speech,carbon,scores] @ git+{COURSE}"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", package]
     subprocess.run(pip, check=True)"""
 _CLAIM = re.compile(r"^(?P<mark>[✓–]) Claim (?P<id>[\w.-]+): (?P<text>.*)$", re.S)
