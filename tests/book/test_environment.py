@@ -155,7 +155,7 @@ def test_colab_installs_from_the_repository_that_the_package_names() -> None:
 
 def test_what_the_package_imports_or_reads_is_installed_in_colab() -> None:
     """Every library that `companion` imports, and every one whose files it reads, is installed by the cell."""
-    extras = re.search(r"\[([\w,]+)\] @", notebooks.COLAB)
+    extras = re.search(r'extras = "([\w,]+)"', notebooks.COLAB)
     assert extras
     optional = PROJECT["optional-dependencies"]
     asked = [*PROJECT["dependencies"], *(line for extra in extras[1].split(",") for line in optional[extra])]

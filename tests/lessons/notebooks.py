@@ -17,7 +17,8 @@ import sys
 
 COURSE = "https://github.com/generative-ai-you-can-run/course"
 if "google.colab" in sys.modules:
-    package = f"generative-ai-companion[data,speech,carbon,scores] @ git+{COURSE}"
+    extras = "data,speech,carbon,scores"
+    package = f"generative-ai-companion[{extras}] @ git+{COURSE}"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", package]
     subprocess.run(pip, check=True)"""
 _CLAIM = re.compile(r"^(?P<mark>[✓–]) Claim (?P<id>[\w.-]+): (?P<text>.*)$", re.S)
