@@ -5,8 +5,7 @@ r"""The best size for a compute, read off a valley: a parabola through the runs 
 - the interval of N*: the misfits of the parabola, drawn anew with replacement and widened by :math:`\sqrt{n / (n - 3)}` because
   three numbers were fitted to them, are added to the parabola, and the fit is repeated
 
-The loss falls more steeply on the left than it rises on the right, which a parabola cannot follow, so only runs near the lowest
-point are used.
+Far from its floor a valley need not be a parabola, so only runs near the lowest point are used.
 
 Source: Hoffmann et al., 2022, arXiv:2203.15556, section 3.2 (approach 2). Departure: the interval; they print that of the
 exponent alone, from resampled points.
