@@ -17,14 +17,15 @@ from companion.training import TrainConfig, train
 from companion.training.random import randn
 from companion.weights import load_weights
 
-SIDE, WIDTH = 16, 40
-GAMMA = 1.0
-ROUNDS = 4_000
+SIDE = 16
+WIDTHS = 96, 48  # of the generator and of the critic
+GAMMA = 0.3
+ROUNDS = 2_600
 
 
 def build() -> Generator:
     """The generator before training; the critic does not ship."""
-    return Generator(SIDE, WIDTH, norm=False)
+    return Generator(SIDE, WIDTHS[0], norm=False)
 
 
 def load() -> Generator:
@@ -34,9 +35,9 @@ def load() -> Generator:
 
 def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Module:
     stacks = Stacks.small(digits("train"))
-    players = Players(model, Critic(SIDE, WIDTH, norm=False), LATENT)
+    players = Players(model, Critic(SIDE, WIDTHS[1], norm=False), LATENT)
     config = TrainConfig(
-        steps=2 * (2 if smoke else ROUNDS), batch_size=32, lr=6e-3, warmup=0.02, final_lr=0.02, weight_decay=0.0,
+        steps=2 * (2 if smoke else ROUNDS), batch_size=32, lr=4e-3, warmup=0.02, final_lr=0.02, weight_decay=0.0,
         betas=(0.0, 0.99), clip=1e4, ema=0.998, seed=seed,
     )  # fmt: skip
     game = Game(Relativistic(), GAMMA, GAMMA)

@@ -1,6 +1,6 @@
 r"""R3GAN's networks: residual blocks with grouped convolutions, no normalisation, and a start at which each block does nothing.
 
-Huang, Gokaslan, Kuleshov & Tompkin, "The GAN is dead; long live the GAN! A Modern Baseline GAN", arXiv:2501.05441, section 3 and
+Huang, Gokaslan, Kuleshov & Tompkin, "The GAN is dead; long live the GAN! A Modern GAN Baseline", arXiv:2501.05441, section 3 and
 appendix; their code is github.com/brownvc/R3GAN. With :math:`\phi` a leaky rectifier with its own bias a channel,
 
 .. math:: \mathrm{block}(x) = x + W_3\, \phi(W_2 * \phi(W_1 x))

@@ -1,4 +1,4 @@
-"""What a stacked picture shows, as the course's judge of digits sees it: one opinion for each colour."""
+"""What a stacked picture shows: one opinion for each colour, by the course's judge of digits or by the nearest known digit."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from companion.data.sets import ImageSet
 from companion.data.stacked import COLOURS, channels, enlarged, mode_number
-from companion.metrics.digit_judge import opinion
+from companion.metrics.digit_judge import judge_features, opinion
 from companion.validate import Finite, checked
 
 SURE = 0.9
@@ -34,3 +35,18 @@ def read(images: Finite[Tensor, "n 3 16 16"]) -> Reading:
     found = opinion(grey(images)).max(1)
     classes = found.indices.reshape(-1, COLOURS)
     return Reading(mode_number(classes), float((found.values > SURE).float().mean()))
+
+
+@torch.no_grad()
+@checked
+def features(images: Finite[Tensor, "n 3 16 16"]) -> Float[Tensor, "n 192"]:
+    """The judge's features of the three colours, in a row: what `companion.metrics.precision_recall` compares."""
+    return judge_features(grey(images)).reshape(len(images), -1)
+
+
+@torch.no_grad()
+def read_nearest(images: Float[Tensor, "n 3 h w"], known: ImageSet) -> Int[Tensor, "n"]:
+    """The mode of each picture if every colour is taken for the nearest of the known digits, as grey and as large as it."""
+    reference = known.images.flatten(1)
+    nearest = [torch.cdist(part, reference).argmin(1) for part in channels(images).flatten(1).split(2_000)]
+    return mode_number(known.labels[torch.cat(nearest)].reshape(-1, COLOURS))

@@ -50,18 +50,17 @@ def test_weights_begin_at_the_scale_of_fix_up() -> None:
 def test_I57_sides(side: int, widths: tuple[int, ...]) -> None:
     G, D = Generator(side, widths, 2, 4, latent=5), Critic(side, widths, 2, 4)
     images = G(torch.randn(3, 5))
-    assert images.shape == (3, 3, side, side) and images.abs().max() < 1
+    assert images.shape == (3, 3, side, side)
     assert D(images).shape == (3, 1)
     assert sum(isinstance(m, Block) for m in G.modules()) == 2 * len(widths)
     assert sum(isinstance(m, Block) for m in D.modules()) == 2 * len(widths)
 
 
 def test_at_the_start_a_network_is_a_chain_of_resampling() -> None:
-    """Linear in z up to tanh, and in the picture; no blocks take part."""
+    """Linear in z, and in the picture; no blocks take part."""
     G, D = Generator(16, (8, 8), 1, 8, latent=5), Critic(16, (8, 8), 1, 8)
     a, b = torch.randn(2, 3, 5, generator=gen(1))
-    sums = torch.atanh(G(a)) + torch.atanh(G(b))
-    assert torch.allclose(torch.atanh(G(a + b)), sums, rtol=1e-2, atol=1e-3)
+    assert torch.allclose(G(a + b), G(a) + G(b), atol=1e-5)
     x, y = torch.randn(2, 3, 3, 16, 16, generator=gen(2))
     assert torch.allclose(D(x + y), D(x) + D(y), atol=1e-4)
 
@@ -76,7 +75,7 @@ def test_no_picture_sees_another_and_every_part_reaches_the_end() -> None:
     D(x)[0].sum().backward()
     assert (x.grad[0].abs() > 0).all() and not x.grad[1:].any()
     z.requires_grad_()
-    torch.atanh(G(z).clamp(-0.999, 0.999))[1].square().sum().backward()
+    G(z)[1].square().sum().backward()
     assert (z.grad[1].abs() > 0).all() and not z.grad[0].any()
     assert all(p.grad is not None for p in G.parameters())
 

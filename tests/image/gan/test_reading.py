@@ -2,9 +2,10 @@
 
 import torch
 
-from companion.data import digits
+from companion.data import digits, small_digits
 from companion.data.stacked import Stacks
-from companion.image.gan.reading import grey, read
+from companion.image.gan.reading import features, grey, read, read_nearest
+from companion.metrics.digit_judge import judge_features
 from tests.conftest import gen, rejects
 
 
@@ -24,9 +25,27 @@ def test_colours_are_read_in_order_and_by_themselves() -> None:
     assert not torch.equal(plain, turned) and (plain == modes).float().mean() > 0.95
 
 
-def test_of_noise_it_is_less_sure() -> None:
+def test_a_judge_knows_only_digits_and_is_sure_of_noise_too() -> None:
+    """So its confidence says nothing about pictures that do not resemble digits: a distance has to stand beside it."""
     noise = torch.rand(100, 3, 16, 16, generator=gen(1)) * 2 - 1
-    assert read(noise).sure < 0.9
+    seen = read(noise)
+    assert seen.sure > 0.9 and len(seen.modes.unique()) < 5
+
+
+def test_features_of_the_three_colours_stand_in_a_row() -> None:
+    images = Stacks.small(digits("train", limit=100)).draw(5, gen(1))[0]
+    found = features(images)
+    assert found.shape == (5, 192)
+    assert torch.allclose(found[3, 64:128], judge_features(grey(images)[10:11])[0], atol=1e-4)
+
+
+def test_the_nearest_known_digit_reads_small_digits() -> None:
+    """Itself if it is known; of held-out ones nearly all."""
+    known = small_digits("train")
+    images, modes = Stacks(known).draw(2_100, gen(1))
+    assert (read_nearest(images, known) == modes).all()
+    held, want = Stacks(small_digits("test")).draw(300, gen(2))
+    assert (read_nearest(held, known) == want).float().mean() > 0.95
 
 
 def test_bad_input() -> None:
