@@ -1,9 +1,9 @@
-"""Stacked digits: three digits as the red, green and blue of one picture, so that a colour picture has a known one of 1,000 modes.
+"""Stacked digits: three digits as the red, green and blue of one picture, which so has a known one of 1,000 modes.
 
 Metz, Poole, Pfau & Sohl-Dickstein, "Unrolled Generative Adversarial Networks", arXiv:1611.02163, section 3.3.2, made them of
-MNIST to count what a generator leaves out: each of the 10 × 10 × 10 triples is equally likely, and a classifier of digits, asked
-once for each colour, says which one a picture shows. Here the three are drawn independently, and first their classes, so the law
-over the modes is uniform whatever the counts in the data.
+MNIST to count what a generator leaves out: each of the 10 × 10 × 10 triples is equally likely, and a classifier of digits,
+asked once for each colour, says which one a picture shows. Here the three are drawn independently, and first their
+classes, so the law over the modes is uniform whatever the counts in the data.
 """
 
 from dataclasses import dataclass, field, replace
@@ -81,7 +81,8 @@ def shrunk(images: Float[Tensor, "n c 28 28"]) -> Float[Tensor, "n c 16 16"]:
 def enlarged(images: Float[Tensor, "n c 16 16"]) -> Float[Tensor, "n c 28 28"]:
     """Back to the size that `companion.metrics.digit_judge` knows, by cubic interpolation.
 
-    Means of squares are paler than ink; `CONTRAST` makes up for it, so that the judge reads small digits as well as large ones.
+    Means of squares are paler than ink; `CONTRAST` makes up for it, so that the judge reads small digits as well as large
+    ones.
     """
     large = F.interpolate(images, scale_factor=2, mode="bicubic", align_corners=False)
     return (CONTRAST * large[:, :, 2:-2, 2:-2]).clamp(-1, 1)

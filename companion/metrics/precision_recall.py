@@ -1,13 +1,14 @@
 r"""Precision and recall of a generator: are its samples like data, and are data like its samples?
 
 Kynkäänniemi, Karras, Laine, Lehtinen & Aila, "Improved Precision and Recall Metric for Assessing Generative Models",
-arXiv:1904.06991. A set of points A stands for the region :math:`M(A)`, the union of the balls around its points that reach to the
-k-th nearest other point of A (eq-gan-region). Then
+arXiv:1904.06991. A set of points A stands for the region :math:`M(A)`, the union of the balls around its points that reach
+to the k-th nearest other point of A (eq-gan-region). Then
 
 .. math:: \text{precision} = \tfrac1n |\{x \in \text{samples}: x \in M(\text{real})\}|,\quad
    \text{recall} = \tfrac1m |\{x \in \text{real}: x \in M(\text{samples})\}|
 
-(eq-gan-precision). Both depend on k and on the sizes of the sets, so compare sets of one size, and quote what held-out data score.
+(eq-gan-precision). Both depend on k and on the sizes of the sets, so compare sets of one size, and quote what held-out
+data score.
 """
 
 from dataclasses import dataclass
@@ -53,8 +54,6 @@ def inside(points: Finite[Tensor, "n d"], region: Finite[Tensor, "m d"], k: Coun
 
 
 @checked
-def precision_recall(
-    samples: Float[Tensor, "n d"], real: Float[Tensor, "m d"], k: Count = 3
-) -> PrecisionRecall:
+def precision_recall(samples: Float[Tensor, "n d"], real: Float[Tensor, "m d"], k: Count = 3) -> PrecisionRecall:
     """Precision and recall of samples' features against those of real data (eq-gan-precision)."""
     return PrecisionRecall(*(float(inside(a, b, k).float().mean()) for a, b in ((samples, real), (real, samples))))

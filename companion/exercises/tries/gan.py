@@ -17,9 +17,7 @@ def alternate(
     return theta, psi
 
 
-def pair_losses(
-    real: Float[Tensor, "n"], fake: Float[Tensor, "n"]
-) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+def pair_losses(real: Float[Tensor, "n"], fake: Float[Tensor, "n"]) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """The critic's and the generator's loss (eq-gan-relativistic)."""
     return F.softplus(fake - real).mean(), F.softplus(real - fake).mean()
 
@@ -38,7 +36,9 @@ def precision(
 
 
 def _points(g: Generator) -> list[tuple[Tensor, Tensor, float, float]]:
-    return [(*torch.randn(2, generator=g, dtype=torch.float64), rate, gamma) for rate, gamma in ((0.4, 0.3), (0.9, 1.1))]
+    return [
+        (*torch.randn(2, generator=g, dtype=torch.float64), rate, gamma) for rate, gamma in ((0.4, 0.3), (0.9, 1.1))
+    ]
 
 
 def _scores(g: Generator) -> list[tuple[Tensor, Tensor]]:

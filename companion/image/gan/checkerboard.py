@@ -5,8 +5,9 @@ stride s lets every input paint k outputs, s apart. Away from the border an outp
 
 .. math:: n(o) = \lceil (k - (o \bmod s)) / s \rceil
 
-inputs along an axis (eq-gan-overlap), and by the product of both axes' numbers in a picture: equally many everywhere if and only
-if s divides k. With random weights and inputs of mean square 1 the variance of an output is proportional to that number.
+inputs along an axis (eq-gan-overlap), and by the product of both axes' numbers in a picture: equally many everywhere if
+and only if s divides k. With random weights and inputs of mean square 1 the variance of an output is proportional to that
+number.
 """
 
 import torch

@@ -9,7 +9,6 @@ Departures: pictures of 8 to 32 pixels, so one to three doublings from a grid wh
 paper has 5 (`companion.image.gan.checkerboard` says why).
 """
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 

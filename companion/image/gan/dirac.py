@@ -1,15 +1,16 @@
 r"""The smallest adversarial game: the data are the point 0, the generator is a point, the critic a line.
 
-Mescheder, Geiger & Nowozin, "Which Training Methods for GANs do actually Converge?", arXiv:1801.04406, section 2 (Dirac-GAN). The
-generator puts everything at :math:`\theta`, the critic is :math:`D(x) = \psi x`. With :math:`\sigma` the logistic function and
-a penalty of weight :math:`\gamma` (R1 or R2, as a line has one slope; with both, their sum) the players descend
+Mescheder, Geiger & Nowozin, "Which Training Methods for GANs do actually Converge?", arXiv:1801.04406, section 2
+(Dirac-GAN). The generator puts everything at :math:`\theta`, the critic is :math:`D(x) = \psi x`. With :math:`\sigma` the
+logistic function and a penalty of weight :math:`\gamma` (R1 or R2, as a line has one slope; with both, their sum) the
+players descend
 
 .. math::
    \partial L_D / \partial \psi = \sigma(\psi\theta)\,\theta + \gamma\psi, \qquad
    \partial L_G / \partial \theta = -\sigma(-\psi\theta)\,\psi
 
-(eq-gan-dirac). Around the solution :math:`\theta = \psi = 0` a round of rate h is linear in :math:`(\theta, \psi)`, with determinant
-and trace
+(eq-gan-dirac). Around the solution :math:`\theta = \psi = 0` a round of rate h is linear in :math:`(\theta, \psi)`, with
+determinant and trace
 
 - :math:`d = 1 - h\gamma + h^2/4,\ t = 2 - h\gamma` if both step at once,
 - :math:`d = 1 - h\gamma,\ t = 2 - h\gamma - h^2/4` if the critic steps first and the generator sees it (eq-gan-dirac-round),

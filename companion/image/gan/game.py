@@ -6,11 +6,12 @@ With critic's scores :math:`D`, :math:`s(t) = \log(1 + e^t)`, real x and drawn :
   arXiv:1406.2661; `companion.foundations.gan`).
 - `Relativistic`: :math:`L_D = E\, s(D(\tilde x) - D(x))`, :math:`L_G = E\, s(D(x) - D(\tilde x))` (eq-gan-relativistic), each
   drawn picture against one real partner: Jolicoeur-Martineau, arXiv:1807.00734 (RpGAN).
-- penalties (eq-gan-penalties): :math:`\frac\gamma2 E |\nabla D(x)|^2` (R1) and :math:`\frac\gamma2 E |\nabla D(\tilde x)|^2` (R2),
-  Mescheder, Geiger & Nowozin, arXiv:1801.04406; both together in Huang, Gokaslan, Kuleshov & Tompkin, arXiv:2501.05441 (R3GAN).
+- penalties (eq-gan-penalties): :math:`\frac\gamma2 E |\nabla D(x)|^2` (R1) and :math:`\frac\gamma2 E |\nabla D(\tilde x)|^2`
+  (R2), Mescheder, Geiger & Nowozin, arXiv:1801.04406; both together in Huang, Gokaslan, Kuleshov & Tompkin,
+  arXiv:2501.05441 (R3GAN).
 
-`Game` is called as a loss by `companion.training.train`, which then needs two steps for a round. A turn's gradient exists for one
-player only, and AdamW leaves weights without a gradient alone.
+`Game` is called as a loss by `companion.training.train`, which then needs two steps for a round. A turn's gradient exists
+for one player only, and AdamW leaves weights without a gradient alone.
 
 Departures: each turn draws a new real batch; gamma is constant, where R3GAN lets it fall.
 """

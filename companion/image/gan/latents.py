@@ -1,11 +1,11 @@
 r"""What one may do with z after training: draw it from nearer the middle, and walk from one picture to another.
 
-- truncation: every number of z is drawn anew until :math:`|z_i| \le t` (Brock, Donahue & Simonyan, "Large Scale GAN Training for
-  High Fidelity Natural Image Synthesis", arXiv:1809.11096); here by the inverse of the distribution function, which is the same law:
-  :math:`z_i = \Phi^{-1}(\Phi(-t) + u\,(\Phi(t) - \Phi(-t)))`, u uniform (eq-gan-truncation).
-- a walk along the great circle (White, "Sampling Generative Networks", arXiv:1609.04468), :math:`\Omega` the angle between a and b:
-  :math:`z(w) = [\sin((1-w)\Omega)\, a + \sin(w\Omega)\, b] / \sin\Omega` (eq-gan-walk). The straight line between two draws of many
-  numbers passes through a region where there are no draws: its middle is shorter by :math:`\sqrt2`.
+- truncation: every number of z is drawn anew until :math:`|z_i| \le t` (Brock, Donahue & Simonyan, "Large Scale GAN
+  Training for High Fidelity Natural Image Synthesis", arXiv:1809.11096); here by the inverse of the distribution function,
+  which is the same law: :math:`z_i = \Phi^{-1}(\Phi(-t) + u\,(\Phi(t) - \Phi(-t)))`, u uniform (eq-gan-truncation).
+- a walk along the great circle (White, "Sampling Generative Networks", arXiv:1609.04468), :math:`\Omega` the angle between
+  a and b: :math:`z(w) = [\sin((1-w)\Omega)\, a + \sin(w\Omega)\, b] / \sin\Omega` (eq-gan-walk). The straight line between
+  two draws of many numbers passes through a region where there are no draws: its middle is shorter by :math:`\sqrt2`.
 """
 
 import torch

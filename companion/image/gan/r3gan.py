@@ -1,16 +1,18 @@
-r"""R3GAN's networks: residual blocks with grouped convolutions, no normalisation, and a start at which each block does nothing.
+r"""R3GAN's networks: residual blocks with grouped convolutions, no norm, and a start at which each block does nothing.
 
-Huang, Gokaslan, Kuleshov & Tompkin, "The GAN is dead; long live the GAN! A Modern GAN Baseline", arXiv:2501.05441, section 3 and
-appendix; their code is github.com/brownvc/R3GAN. With :math:`\phi` a leaky rectifier with its own bias a channel,
+Huang, Gokaslan, Kuleshov & Tompkin, "The GAN is dead; long live the GAN! A Modern GAN Baseline", arXiv:2501.05441, section
+3 and appendix; their code is github.com/brownvc/R3GAN. With :math:`\phi` a leaky rectifier with its own bias a channel,
 
 .. math:: \mathrm{block}(x) = x + W_3\, \phi(W_2 * \phi(W_1 x))
 
-(eq-gan-block): :math:`W_1` widens by `EXPANSION`, :math:`W_2` is a 3×3 convolution in groups, :math:`W_3` narrows. At the start
-:math:`W_3 = 0`, and the others are scaled by :math:`L^{-1/4}` for L blocks (Zhang, Dauphin & Ma, arXiv:1901.09321, "fix-up"), so
-that a network without normalisation begins as a chain of resampling. Pictures are doubled and halved by linear interpolation.
+(eq-gan-block): :math:`W_1` widens by `EXPANSION`, :math:`W_2` is a 3×3 convolution in groups, :math:`W_3` narrows. At the
+start :math:`W_3 = 0`, and the others are scaled by :math:`L^{-1/4}` for L blocks (Zhang, Dauphin & Ma, arXiv:1901.09321,
+"fix-up"), so that a network without normalisation begins as a chain of resampling. Pictures are doubled and halved by
+linear interpolation.
 
 Departures: 8 to 32 pixels; the outermost doubling is a rearrangement of squares of 2×2 pixels into channels, which saves the
-largest grid (Shi et al., arXiv:1609.05158); no class. As there, nothing squashes the pictures: they may leave [-1, 1] a little.
+largest grid (Shi et al., arXiv:1609.05158); no class. As there, nothing squashes the pictures: they may leave [-1, 1] a
+little.
 """
 
 import math
@@ -84,7 +86,9 @@ class Generator(nn.Module):
         self.weigh = linear(latent, widths[0])
         stages: list[nn.Module] = []
         for before, width in zip((widths[0], *widths), widths, strict=False):
-            stages += [] if not stages else [nn.Upsample(scale_factor=2, mode="bilinear"), convolution(before, width, 1)]
+            stages += (
+                [] if not stages else [nn.Upsample(scale_factor=2, mode="bilinear"), convolution(before, width, 1)]
+            )
             stages += [Block(width, group, blocks) for _ in range(depth)]
         self.stages = nn.Sequential(*stages)
         self.out = convolution(widths[-1], 4 * COLOURS, 1, 1.0)
@@ -120,7 +124,8 @@ class Critic(nn.Module):
 
 def convolution(inputs: int, outputs: int, kernel: int, gain: float = 1.0, *, groups: int = 1) -> nn.Conv2d:
     """Without bias, weights normal with standard deviation gain / sqrt(inputs that one output sees)."""
-    made = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2 if kernel % 2 and kernel == 3 else 0, groups=groups, bias=False)
+    padding = 1 if kernel == 3 else 0  # a kernel as large as the grid leaves one place
+    made = nn.Conv2d(inputs, outputs, kernel, padding=padding, groups=groups, bias=False)
     return _started(made, gain)
 
 
@@ -137,5 +142,7 @@ def _started(made, gain: float):
 def _grid(side: int, widths: tuple[int, ...]) -> int:
     count, grid = doublings(side)
     if len(widths) != count:
-        raise ValueError(f"widths: got {widths}, wanted {count} for a side of {side}: one for each grid but the pixels'")
+        raise ValueError(
+            f"widths: got {widths}, wanted {count} for a side of {side}: one for each grid but the pixels'"
+        )
     return grid

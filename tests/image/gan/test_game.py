@@ -153,7 +153,7 @@ def test_draws_depend_on_the_generator_alone() -> None:
 
 
 def test_the_game_draws_pictures_that_are_more_like_digits_than_independent_pixels() -> None:
-    """8×8 stacked digits, 120 rounds of 32: nearer to the next digit, and more modes than the mean of each pixel's law finds."""
+    """8×8 stacked digits, 120 rounds of 32: nearer to a known digit, and with the variance of data."""
     stacks = Stacks(small_digits("train"))
     torch.manual_seed(1)
     both = Players(dcgan.Generator(8, 24, norm=False), dcgan.Critic(8, 24, norm=False), dcgan.LATENT)
