@@ -9,7 +9,7 @@ from companion.data import digits
 from companion.data.stacked import MODES, Stacks
 from companion.image.gan.dcgan import LATENT, Critic, Generator
 from companion.image.gan.game import Game, Players, Relativistic
-from companion.image.gan.reading import grey, read
+from companion.image.gan.reading import grey, read, read_nearest
 from companion.metrics.class_coverage import coverage
 from companion.metrics.digit_judge import cnn_fid
 from companion.models import Recipe
@@ -46,17 +46,17 @@ def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Mod
 
 @torch.no_grad()
 def _measure(model: nn.Module, smoke: bool = False) -> dict[str, float]:
-    n = 20 if smoke else 10_000
+    n, few = (20, 20) if smoke else (10_000, 500)
+    known = Stacks.small(digits("train"))
     z = randn((n, LATENT), torch.Generator().manual_seed(1))
     drawn = torch.cat([model(part) for part in z.split(500)])
-    seen = read(drawn)
-    spread = coverage(seen.modes, MODES)
-    real = Stacks.small(digits("train")).draw(n // 5, torch.Generator().manual_seed(2))[0]
+    spread = coverage(read_nearest(drawn, known.digits), MODES)
+    real = known.draw(2 * few, torch.Generator().manual_seed(2))[0]
     return {
         "modes_found": spread.found,
         "kl_nats": spread.kl,
-        "judge_sure": seen.sure,
-        "cnn_fid_colours": cnn_fid(grey(drawn[: n // 5]), grey(real)),
+        "judge_sure": read(drawn[: 2 * few]).sure,
+        "cnn_fid_colours": cnn_fid(grey(drawn[:few]), grey(real)),
     }
 
 
