@@ -37,6 +37,9 @@ class Stacks:
     places: list[Tensor] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        check_labels("digits", self.digits.labels, CLASSES)
+        if self.digits.images.shape[1] != 1:
+            raise ValueError(f"digits: got {self.digits.images.shape[1]} colours, wanted grey pictures")
         places = [(self.digits.labels == c).nonzero()[:, 0] for c in range(CLASSES)]
         missing = [c for c in range(CLASSES) if not len(places[c])]
         if missing:

@@ -78,5 +78,9 @@ def test_bad_input() -> None:
     some = whole.labels != 3
     with rejects(r"digits.*\[3\]"):
         Stacks(dataclasses.replace(whole, images=whole.images[some], labels=whole.labels[some]))
+    with rejects("digits.*colours"):
+        Stacks(dataclasses.replace(whole, images=whole.images.expand(-1, 3, -1, -1)))
+    with rejects("digits"):
+        Stacks(dataclasses.replace(whole, labels=whole.labels + 1))
     with rejects("images"):
         shrunk(torch.zeros(1, 1, 27, 28))

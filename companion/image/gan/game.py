@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from companion.foundations.gan import Scores, discriminator_loss, input_gradient, non_saturating_loss, scores
+from companion.training.modes import evaluating
 from companion.training.random import randn
 from companion.validate import Count, NonNegative, checked
 
@@ -49,11 +50,11 @@ class Players(nn.Module):
         """Latents: standard normal."""
         return randn((n, self.latent), generator, next(self.G.parameters()))
 
-    @torch.no_grad()
     def draw(self, n: int, generator: torch.Generator) -> Float[Tensor, "n ..."]:
-        """n pictures, a part at a time."""
+        """n pictures, a part at a time, in evaluation mode."""
         z = self.noise(n, generator)
-        return torch.cat([self.G(part) for part in z.split(500)])
+        with evaluating(self.G):
+            return torch.cat([self.G(part) for part in z.split(500)])
 
 
 class Pairing(Protocol):
@@ -124,6 +125,7 @@ class Game:
     def generator(self, players: Players, real: Tensor, z: Tensor) -> Scalar:
         """The generator's loss: through the critic, but not into it."""
         D = players.D.requires_grad_(False)
-        loss = self.pairing.generator(scores(D, real), scores(D, players.G(z)))
-        D.requires_grad_(True)
-        return loss
+        try:
+            return self.pairing.generator(scores(D, real), scores(D, players.G(z)))
+        finally:
+            D.requires_grad_(True)

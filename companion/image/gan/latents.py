@@ -26,7 +26,13 @@ def truncated(n: Count, latent: Count, limit: Positive, generator: torch.Generat
 
 @checked
 def walk(a: Float[Tensor, "latent"], b: Float[Tensor, "latent"], places: Count) -> Float[Tensor, "places latent"]:
-    """From a to b along the great circle, both ends included (eq-gan-walk); a ValueError if they point one way."""
+    """From a to b along the great circle, both ends included (eq-gan-walk).
+
+    Raises:
+        ValueError: ends in one line, or one without a direction.
+    """
+    if not (a.isfinite().all() and b.isfinite().all() and a.any() and b.any()):
+        raise ValueError("a, b: got zeros, NaN or infinity, wanted two directions")
     angle = torch.acos(torch.nn.functional.cosine_similarity(a.double(), b.double(), dim=0).clamp(-1, 1))
     if angle.sin() < 1e-6:
         raise ValueError(f"a and b: got an angle of {float(angle):g}, wanted two directions that are not in one line")

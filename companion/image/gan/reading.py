@@ -45,8 +45,15 @@ def features(images: Finite[Tensor, "n 3 16 16"]) -> Float[Tensor, "n 192"]:
 
 
 @torch.no_grad()
-def read_nearest(images: Float[Tensor, "n 3 h w"], known: ImageSet) -> Int[Tensor, "n"]:
-    """The mode of each picture if every colour is taken for the nearest of the known digits, as grey and as large as it."""
+@checked
+def read_nearest(images: Finite[Tensor, "n 3 h w"], known: ImageSet) -> Int[Tensor, "n"]:
+    """The mode of each picture if every colour is taken for the nearest of the known digits, as grey and as large as it.
+
+    Every picture has a nearest digit, a scribble too: beside such a count the quality of the pictures has to stand.
+    """
+    if images.shape[2:] != known.images.shape[2:]:
+        got, want = ("×".join(map(str, x.shape[2:])) for x in (images, known.images))
+        raise ValueError(f"images: got {got} pixels, wanted {want}, as the known digits have")
     reference = known.images.flatten(1)
     nearest = [torch.cdist(part, reference).argmin(1) for part in channels(images).flatten(1).split(2_000)]
     return mode_number(known.labels[torch.cat(nearest)].reshape(-1, COLOURS))

@@ -33,6 +33,22 @@ def test_I15_without_norm_there_is_no_company() -> None:
     assert torch.allclose(D(G(z))[:2], D(G(z[:2])), atol=1e-6)
 
 
+def test_the_layers_that_ship_have_no_norm_but_biases_and_rectifiers() -> None:
+    """Both players by hand, with biases that are not zero."""
+    G, D, z = Generator(16, 2, norm=False, latent=3), Critic(16, 2, norm=False), torch.randn(4, 3, generator=gen(1))
+    for i, weight in enumerate((*G.parameters(), *D.parameters())):
+        nn.init.normal_(weight, std=0.5, generator=gen(i))
+    w = [m for m in G.net if isinstance(m, nn.ConvTranspose2d)]
+    x = F.relu(torch.einsum("nz,zchw->nchw", z, w[0].weight) + w[0].bias[:, None, None])
+    x = F.relu(F.conv_transpose2d(x, w[1].weight, w[1].bias, 2, 1))
+    x = torch.tanh(F.conv_transpose2d(x, w[2].weight, w[2].bias, 2, 1))
+    assert torch.allclose(G(z), x, atol=1e-5)
+    w = [m for m in D.net if isinstance(m, nn.Conv2d)]
+    h = F.leaky_relu(F.conv2d(x, w[0].weight, w[0].bias, 2, 1), 0.2)
+    h = F.leaky_relu(F.conv2d(h, w[1].weight, w[1].bias, 2, 1), 0.2)
+    assert torch.allclose(D(x), torch.einsum("nchw,ochw->no", h, w[2].weight) + w[2].bias, atol=1e-4)
+
+
 def test_the_generator_by_hand() -> None:
     """Its weights in plain functions: project, normalise, rectify, double, and tanh."""
     G, z = Generator(16, 2, latent=3), torch.randn(4, 3, generator=gen(1))

@@ -31,6 +31,12 @@ def test_the_closed_form_of_the_eigenvalues(rate: float, gamma: float, alternati
         assert abs(a - b) < 1e-7
 
 
+def test_the_one_with_the_larger_part_comes_first() -> None:
+    turning, real = eigenvalues(0.4), eigenvalues(0.4, 1.7)
+    assert turning[0].imag > 0 > turning[1].imag
+    assert real[0].real > real[1].real and not real.imag.any()
+
+
 def test_what_they_say_without_a_penalty() -> None:
     """At once: |lambda|² = 1 + h²/4, outwards. By turns: |lambda| = 1, a circle."""
     assert eigenvalues(0.4, alternating=False).abs().square().tolist() == pytest.approx([1.04, 1.04], abs=1e-12)

@@ -42,3 +42,6 @@ def test_bad_input() -> None:
         truncated(2, 2, 0.0, gen(1))
     with rejects("a and b"):
         walk(torch.ones(3), -torch.ones(3), 5)
+    for odd in (torch.zeros(3), torch.tensor([1.0, torch.nan, 0.0])):
+        with rejects("a, b"):
+            walk(torch.ones(3), odd, 5)

@@ -65,6 +65,29 @@ def test_at_the_start_a_network_is_a_chain_of_resampling() -> None:
     assert torch.allclose(D(x + y), D(x) + D(y), atol=1e-4)
 
 
+def test_the_start_is_alive_and_by_hand() -> None:
+    """Basis weighed, doubled by linear interpolation, rearranged; each grid cell of the critic's end by itself."""
+    G, z = Generator(16, (8, 4), 2, 4, latent=5), torch.randn(3, 5, generator=gen(1))
+    x = G.basis * (z @ G.weigh.weight.T)[:, :, None, None]
+    x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+    change = next(m for m in G.stages if isinstance(m, torch.nn.Conv2d))
+    x = torch.einsum("nchw,oc->nohw", x, change.weight[:, :, 0, 0])
+    x = torch.einsum("nchw,oc->nohw", x, G.out.weight[:, :, 0, 0])
+    assert torch.allclose(G(z), F.pixel_shuffle(x, 2), atol=1e-5)
+    torch.manual_seed(0)
+    G = Generator(16, (64, 32), 2, 16)
+    assert 0.5 < float(G(torch.randn(200, 64, generator=gen(2))).detach().std()) < 2
+    D = Critic(16, (8, 4), 2, 4)
+    assert D.gather.weight.shape == (8, 1, 4, 4)
+
+
+def test_fix_up_counts_the_blocks_of_all_grids() -> None:
+    torch.manual_seed(0)
+    for net in (Generator(16, (64, 64), 8, 16), Critic(16, (64, 64), 8, 16)):
+        widths = [float(m.widen.weight.detach().std()) for m in net.modules() if isinstance(m, Block)]
+        assert sum(widths) / 16 == pytest.approx(GAIN / 2 / 8, rel=0.02)
+
+
 def test_no_picture_sees_another_and_every_part_reaches_the_end() -> None:
     G, D = awake(Generator(16, (8, 8), 1, 8, latent=5)), awake(Critic(16, (8, 8), 1, 8))
     z = torch.randn(4, 5, generator=gen(1))

@@ -1,9 +1,11 @@
 """The judge of grey digits reads every colour, in order."""
 
+import pytest
 import torch
 
 from companion.data import digits, small_digits
 from companion.data.stacked import Stacks
+from companion.image.gan import reading
 from companion.image.gan.reading import features, grey, read, read_nearest
 from companion.metrics.digit_judge import judge_features
 from tests.conftest import gen, rejects
@@ -48,8 +50,26 @@ def test_the_nearest_known_digit_reads_small_digits() -> None:
     assert (read_nearest(held, known) == want).float().mean() > 0.95
 
 
+def test_sure_is_the_share_of_colours_with_a_confidence_over_nine_tenths(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = torch.tensor([[0.95, 0.05], [0.85, 0.15], [0.3, 0.7], [0.09, 0.91], [0.5, 0.5], [0.08, 0.92]])
+    monkeypatch.setattr(reading, "opinion", lambda images: said)
+    assert read(torch.zeros(2, 3, 16, 16)).sure == 0.5
+
+
+def test_a_smear_has_a_nearest_digit_too() -> None:
+    """Pictures of one mean and covariance with the digits, and nothing else of them, count as nearly all modes."""
+    train = Stacks(small_digits("train"))
+    flat = train.draw(3_000, gen(1))[0].flatten(1)
+    root = torch.linalg.cholesky(torch.cov(flat.T) + 1e-5 * torch.eye(192))
+    smear = flat.mean(0) + torch.randn(3_000, 192, generator=gen(2)) @ root.T
+    assert len(read_nearest(smear.view(-1, 3, 8, 8), train.digits).unique()) > 850
+
+
 def test_bad_input() -> None:
-    with rejects("images"):
-        read(torch.zeros(2, 1, 16, 16))
-    with rejects("images"):
-        read(torch.full((1, 3, 16, 16), torch.nan))
+    known = small_digits("train", limit=50)
+    for images in (torch.zeros(2, 1, 16, 16), torch.full((1, 3, 16, 16), torch.nan)):
+        with rejects("images"):
+            read(images)
+    for images in (torch.zeros(2, 3, 16, 16), torch.full((1, 3, 8, 8), torch.nan)):
+        with rejects("images"):
+            read_nearest(images, known)

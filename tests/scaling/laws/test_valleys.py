@@ -9,7 +9,7 @@ import pytest
 from companion.scaling.laws import valleys
 from companion.scaling.laws.family import count_parameters, family_config, tokens_for
 from companion.scaling.laws.fit import ScalingLaw
-from companion.scaling.laws.runs import RunTable, shipped_runs
+from companion.scaling.laws.runs import Run, shipped_runs
 from companion.scaling.laws.texts import load_texts
 from companion.scaling.laws.valleys import (
     CANDIDATES,
@@ -96,10 +96,10 @@ def test_far_widths_are_the_best_of_a_planted_law() -> None:
 def test_stopped_and_started_again_makes_the_same_table(tmp_path: Path) -> None:
     texts = load_texts(pieces=1)
     few = {"valleys": {2e7: ((4, 6, 8), 1), 4e7: ((4, 6, 8), 1)}, "far": 8e7}
-    whole = RunTable(tmp_path / "whole.csv")
+    whole = RunTable(tmp_path / "whole.csv", Run)
     train_valleys(whole, texts, **few)
     assert 7 <= len(whole.runs) <= 10 and {run.compute for run in whole.runs[6:]} == {8e7}
-    cut = RunTable(tmp_path / "cut.csv")
+    cut = RunTable(tmp_path / "cut.csv", Run)
     for run in whole.runs[:4]:
         cut.add(replace(run, seconds=77.0))
     train_valleys(cut, texts, **few)
