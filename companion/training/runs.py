@@ -14,7 +14,6 @@ from typing import Any, Generic, TypeVar
 
 from companion.validate import checked
 
-
 R = TypeVar("R")
 
 

@@ -22,6 +22,7 @@ from companion.scaling.laws.valleys import (
     train_member,
     train_valleys,
 )
+from companion.training.runs import RunTable
 from tests.conftest import rejects
 
 RUNS = shipped_runs("valleys")
