@@ -18,9 +18,9 @@ from companion.training.random import randn
 from companion.weights import load_weights
 
 SIDE = 16
-WIDTHS = 96, 48  # of the generator and of the critic
+WIDTHS = 96, 64  # of the generator and of the critic
 GAMMA = 0.3
-ROUNDS = 2_600
+ROUNDS = 20_000
 
 
 def build() -> Generator:
@@ -37,8 +37,8 @@ def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Mod
     stacks = Stacks.small(digits("train"))
     players = Players(model, Critic(SIDE, WIDTHS[1], norm=False), LATENT)
     config = TrainConfig(
-        steps=2 * (2 if smoke else ROUNDS), batch_size=32, lr=4e-3, warmup=0.02, final_lr=0.02, weight_decay=0.0,
-        betas=(0.0, 0.99), clip=1e4, ema=0.998, seed=seed,
+        steps=2 * (2 if smoke else ROUNDS), batch_size=32, lr=2e-3, warmup=0.02, final_lr=0.02, weight_decay=0.0,
+        betas=(0.0, 0.99), clip=1e4, ema=0.9995, seed=seed,
     )  # fmt: skip
     game = Game(Relativistic(), GAMMA, GAMMA)
     return train(players, game, stacks.draw, config, checkpoint=checkpoint, checkpoint_every=250).model.G
