@@ -27,8 +27,8 @@ from companion.training import TrainConfig, train
 from companion.training.runs import RunTable, read_runs
 from companion.validate import Count, Positive, check_choice, checked
 
-SIDE, ROUNDS, BATCH = 16, 2_000, 32
-RATES = (3e-3, 1e-3)
+SIDE, ROUNDS, BATCH = 16, 6_000, 32
+RATES = (2e-3,)
 GAMMA = 0.3
 DRAWN, COMPARED = 5_000, 500  # pictures whose modes are counted, and whose distance is taken
 TABLE = Path(__file__).with_name("ladder.csv")
