@@ -32,8 +32,8 @@ from companion.training import TrainConfig, train
 from companion.training.batches import mix
 from companion.training.random import randint
 
-STEPS = 12_000
-SCENES = 48_000  # drawn once for training; each is seen eight times
+STEPS = 15_000
+SCENES = 96_000  # drawn once for training; each is seen five times
 PATH, KIND, SHIFT = RectifiedFlow(), "x0", 3.0
 
 
@@ -89,7 +89,7 @@ def _train(model: Preconditioned, seed: int, smoke: bool, checkpoint: Path) -> n
     null = condition([""])
     loss = DenoisingLoss(PATH, KIND, "velocity", times=LogitNormal(-0.8, 1.6), drop=0.1, null=null)
     how = TrainConfig(
-        steps=4 if smoke else STEPS, batch_size=32, lr=1.5e-3, warmup=0.03, final_lr=0.02, ema=0.998, seed=seed
+        steps=4 if smoke else STEPS, batch_size=32, optimizer="muon", lr=5e-3, warmup=0.01, final_lr=0.02, ema=0.998, seed=seed
     )
     return train(model, loss, draw, how, checkpoint=checkpoint).model
 
