@@ -15,7 +15,7 @@ from torch import Tensor
 from companion.data.carriers import carrier_file
 from companion.data.sets import DataSet
 
-ROW, FIRST, POINTS = 200, 130, 121  # a piece with two summits, a saddle and a plain
+ROW, FIRST, POINTS = 200, 130, 121  # a piece with three summits, a saddle and a low end
 KM_PER_DEGREE = 111.2  # of latitude; of longitude times the cosine of the latitude
 
 
