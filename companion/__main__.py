@@ -8,16 +8,19 @@ of the lessons and which of them you have solved.
 
 import argparse
 import os
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from companion.console import write_anything
 from companion.exercises.tries import progress
+from companion.image.gan.ladder import make_ladder
 from companion.lesson import BUDGETS, run_as_program
 from companion.models import all_recipes, make_weights
-from companion.scaling.laws.recipes import RECIPES as RUNS
-from companion.scaling.laws.recipes import make_runs
+from companion.scaling.laws.recipes import RECIPES, make_runs
+
+RUNS = {name: partial(make_runs, name) for name in RECIPES} | {"gan_ladder": make_ladder}
 
 
 def main() -> None:
@@ -56,7 +59,7 @@ def main() -> None:
     torch.set_num_threads(int(os.environ.get("COMPANION_THREADS", "1")))
     if asked.command == "measure":
         try:
-            runs = make_runs(asked.name, smoke=asked.smoke, path=asked.table)
+            runs = RUNS[asked.name](smoke=asked.smoke, path=asked.table)
         except ValueError as wrong:
             parser.error(str(wrong))
         print(f"{asked.name}: {len(runs)} runs, {sum(run.seconds for run in runs):.0f} s")

@@ -31,9 +31,10 @@ from companion.metrics.flops import count_flops
 from companion.scaling.laws.family import CONTEXT, HEAD_WIDTH, LAYERS, build_member, start_evenly
 from companion.scaling.laws.lstm import LSTM, LSTMConfig, lstm_flops
 from companion.scaling.laws.postnorm import PostNormConfig, PostNormTransformer
-from companion.scaling.laws.runs import Run, RunTable
+from companion.scaling.laws.runs import Run
 from companion.scaling.laws.texts import Texts, train_and_measure
 from companion.text.gpt import GPT, GPTConfig
+from companion.training.runs import RunTable
 from companion.validate import Count, Positive, Range, check_choice, checked
 
 __all__ = [
@@ -108,7 +109,7 @@ def climb(score: Callable[[Point], float], start: Point, shape: tuple[int, int])
 
 @checked
 def search_families(
-    table: RunTable,
+    table: RunTable[Run],
     texts: Texts,
     *,
     families: Sequence[str] = FAMILIES,

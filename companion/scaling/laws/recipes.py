@@ -7,9 +7,10 @@ was.
 from pathlib import Path
 
 from companion.scaling.laws.families import search_families
-from companion.scaling.laws.runs import Run, RunTable
+from companion.scaling.laws.runs import Run
 from companion.scaling.laws.texts import load_texts
 from companion.scaling.laws.valleys import train_valleys
+from companion.training.runs import RunTable
 from companion.validate import check_choice
 
 __all__ = ["RECIPES", "make_runs"]
@@ -39,7 +40,7 @@ def make_runs(name: str, *, smoke: bool = False, path: Path | None = None) -> tu
         raise ValueError("path: got none for a smoke run, wanted one: it must not touch the shipped table")
     path = Path(__file__).with_name(f"{name}.csv") if path is None else path
     about = (f"{name}: {RECIPES[name]}", _DATA, f"python -m companion measure {name}", _COLUMNS)
-    table = RunTable(path, about)
+    table = RunTable(path, Run, about)
     texts = load_texts(pieces=1) if smoke else load_texts()
     if name == "valleys":
         small = {"valleys": dict.fromkeys((20000000.0, 40000000.0), ((4, 6, 8), 1)), "far": 8e7} if smoke else {}

@@ -21,8 +21,9 @@ from companion.scaling.laws.family import (
 )
 from companion.scaling.laws.fit import ScalingLaw, fit_law
 from companion.scaling.laws.isoflop import Valley, extrapolate, fit_valley
-from companion.scaling.laws.runs import Run, RunTable
+from companion.scaling.laws.runs import Run
 from companion.scaling.laws.texts import Texts, train_and_measure
+from companion.training.runs import RunTable
 from companion.validate import Count, Positive, checked
 
 __all__ = [
@@ -112,7 +113,7 @@ def far_widths(runs: Sequence[Run], law: ScalingLaw, compute: Positive, vocab_si
 
 @checked
 def train_valleys(
-    table: RunTable,
+    table: RunTable[Run],
     texts: Texts,
     *,
     valleys: Mapping[float, tuple[tuple[int, ...], int]] = VALLEYS,

@@ -9,7 +9,7 @@ import pytest
 from companion.scaling.laws import valleys
 from companion.scaling.laws.family import count_parameters, family_config, tokens_for
 from companion.scaling.laws.fit import ScalingLaw
-from companion.scaling.laws.runs import RunTable, shipped_runs
+from companion.scaling.laws.runs import Run, shipped_runs
 from companion.scaling.laws.texts import load_texts
 from companion.scaling.laws.valleys import (
     CANDIDATES,
@@ -22,6 +22,7 @@ from companion.scaling.laws.valleys import (
     train_member,
     train_valleys,
 )
+from companion.training.runs import RunTable
 from tests.conftest import rejects
 
 RUNS = shipped_runs("valleys")
@@ -96,10 +97,10 @@ def test_far_widths_are_the_best_of_a_planted_law() -> None:
 def test_stopped_and_started_again_makes_the_same_table(tmp_path: Path) -> None:
     texts = load_texts(pieces=1)
     few = {"valleys": {2e7: ((4, 6, 8), 1), 4e7: ((4, 6, 8), 1)}, "far": 8e7}
-    whole = RunTable(tmp_path / "whole.csv")
+    whole = RunTable(tmp_path / "whole.csv", Run)
     train_valleys(whole, texts, **few)
     assert 7 <= len(whole.runs) <= 10 and {run.compute for run in whole.runs[6:]} == {8e7}
-    cut = RunTable(tmp_path / "cut.csv")
+    cut = RunTable(tmp_path / "cut.csv", Run)
     for run in whole.runs[:4]:
         cut.add(replace(run, seconds=77.0))
     train_valleys(cut, texts, **few)
