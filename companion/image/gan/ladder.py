@@ -127,12 +127,13 @@ def measured(images: Float[Tensor, "n 3 16 16"], stacks: Stacks) -> tuple[float,
 @checked
 def distance(seen: Float[Tensor, "n 192"], stacks: Stacks) -> float:
     """Fréchet, in the judge's features of single colours (`companion.image.gan.reading.features`), from known digits."""
-    return frechet_distance(seen.reshape(-1, FEATURES), _known(stacks).to(seen))
+    return frechet_distance(seen.reshape(-1, FEATURES), _known(stacks, seen.device))
 
 
 @lru_cache(maxsize=2)
-def _known(stacks: Stacks) -> Tensor:
-    return features(stacks.draw(2 * COMPARED, torch.Generator().manual_seed(2))[0]).reshape(-1, FEATURES)
+def _known(stacks: Stacks, device: torch.device) -> Tensor:
+    images = stacks.draw(2 * COMPARED, torch.Generator().manual_seed(2))[0]
+    return features(images.to(device)).reshape(-1, FEATURES)
 
 
 def make_ladder(*, smoke: bool = False, path: Path | None = None) -> tuple[Climb, ...]:

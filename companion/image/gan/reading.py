@@ -54,6 +54,6 @@ def read_nearest(images: Finite[Tensor, "n 3 h w"], known: ImageSet) -> Int[Tens
     if images.shape[2:] != known.images.shape[2:]:
         got, want = ("×".join(map(str, x.shape[2:])) for x in (images, known.images))
         raise ValueError(f"images: got {got} pixels, wanted {want}, as the known digits have")
-    reference = known.images.flatten(1)
+    reference = known.images.flatten(1).to(images)
     nearest = [torch.cdist(part, reference).argmin(1) for part in channels(images).flatten(1).split(2_000)]
-    return mode_number(known.labels[torch.cat(nearest)].reshape(-1, COLOURS))
+    return mode_number(known.labels.to(images.device)[torch.cat(nearest)].reshape(-1, COLOURS))
