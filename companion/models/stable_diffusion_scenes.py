@@ -32,15 +32,15 @@ from companion.training import TrainConfig, train
 from companion.training.batches import mix
 from companion.training.random import randint
 
-STEPS = 15_000
-SCENES = 96_000  # drawn once for training; each is seen five times
+STEPS = 12_000
+SCENES = 64_000  # drawn once for training; each is seen six times
 PATH, KIND, SHIFT = RectifiedFlow(), "x0", 3.0
 
 
 def build() -> Preconditioned:
     """The denoiser before training."""
     width = clip_scenes.build().config.text.width
-    sizes = {"widths": (64, 96), "attention": (False, True), "heads": (4, 4)}
+    sizes = {"widths": (32, 64, 96), "attention": (False, True, True), "heads": (4, 4, 4)}
     config = TextUNetConfig(autoencoder_scenes.SHAPE[0], width, **sizes, time_scale=1000.0)
     return Preconditioned(TextUNet(config), PATH)
 
