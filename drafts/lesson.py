@@ -94,9 +94,9 @@ Diagram(
         Arrow("p", "t", "12 words"),
         Arrow("t", "c"),
         Arrow("c", "u", "12 × 96"),
-        Arrow("n", "u", "16 × 8 × 8"),
+        Arrow("n", "u", "4 × 16 × 16"),
         Arrow("u", "z"),
-        Arrow("z", "d", "16 × 8 × 8"),
+        Arrow("z", "d", "4 × 16 × 16"),
         Arrow("d", "x", "3 × 32 × 32"),
     ],
 )
@@ -114,7 +114,7 @@ Diagram(
 #
 # ## Pictures made small
 #
-# A denoiser is asked twenty times for each picture, so it should work on little. The autoencoder turns 3 × 32 × 32 numbers into 16 × 8 × 8, a third, and the denoiser works on 64 places instead of 1,024. The encoder says a cloud, $\mu$ and $\sigma$ for each number, as in a {term}`VAE`, and is trained on
+# A denoiser is asked twenty times for each picture, so it should work on little. The autoencoder turns 3 × 32 × 32 numbers into 4 × 16 × 16, a third, and the denoiser works on 256 places instead of 1,024. The encoder says a cloud, $\mu$ and $\sigma$ for each number, as in a {term}`VAE`, and is trained on
 #
 # $$
 # \tfrac1d \|x - D(z)\|_1
@@ -131,17 +131,17 @@ prediction_error = ...  # per cent
 # %% tags=["nbval-ignore-output"]
 ae, pictures = painter.latents, held.images
 known = scenes(run.pick(smoke=40, laptop=500), run.generator(3)).images
-squares4 = torch.nn.functional.pixel_unshuffle(known, 4)
-places = squares4.movedim(1, -1).reshape(-1, 48, 1, 1)
-linear = LinearAutoencoder.fit(places, 16)
+places = torch.nn.functional.pixel_unshuffle(known, 2)
+places = places.movedim(1, -1).reshape(-1, 12, 1, 1)
+linear = LinearAutoencoder.fit(places, 4)
 
 
 def by_components(x):
-    """The pictures, by way of 16 components of each 4 × 4 square."""
-    rows = torch.nn.functional.pixel_unshuffle(x, 4).movedim(1, -1)
-    back = linear.decode(linear.encode(rows.reshape(-1, 48, 1, 1)).mean)
+    """The pictures, by way of 4 components of each 2 × 2 square."""
+    rows = torch.nn.functional.pixel_unshuffle(x, 2).movedim(1, -1)
+    back = linear.decode(linear.encode(rows.reshape(-1, 12, 1, 1)).mean)
     back = back.reshape(rows.shape).movedim(-1, 1)
-    return torch.nn.functional.pixel_shuffle(back, 4)
+    return torch.nn.functional.pixel_shuffle(back, 2)
 
 
 codes = ae.encode(pictures)
@@ -324,7 +324,7 @@ steps = run.pick(smoke=3, laptop=150, workstation=5_000)
 
 def small(preconditioned):
     torch.manual_seed(run.seed)
-    net = TextUNet(TextUNetConfig(16, 96, (32, 48), (False, True), (4, 4),
+    net = TextUNet(TextUNetConfig(4, 96, (24, 48), (False, True), (4, 4),
                                   time_scale=1000.0))
     kind = "velocity"
     if preconditioned:
@@ -536,7 +536,7 @@ claim(
 # **Another autoencoder's number.** With $s = 0.18215$ in place of this autoencoder's, image to image begins at latents of a fifth of their spread: nearly all noise.
 
 # %% tags=["nbval-ignore-output"]
-wrong = replace(painter, latents=Latents(ae.autoencoder, 0.18215, 0.0, 4))
+wrong = replace(painter, latents=Latents(ae.autoencoder, 0.18215, 0.0, 2))
 astray = wrong.image_to_image(before, words_from, 0.5, run.generator(16))
 fine = painter.image_to_image(before, words_from, 0.5, run.generator(16))
 errors = [float((x - before).square().mean()) for x in (fine, astray)]
@@ -554,7 +554,7 @@ claim(
 #
 # ## How today's systems differ
 #
-# Stable Diffusion 1 has 860 million weights in its denoiser and 123 million in its text tower, 64 × 64 × 4 latents for 512 × 512 pixels {cite:p}`rombach2021ldm`; XL has 2.6 billion and two text towers {cite:p}`podell2023sdxl`; version 3 has a transformer, rectified flow and 16 latent channels, as here {cite:p}`esser2024sd3`. Their autoencoders are trained with a perceptual and an adversarial loss, since real pictures have texture that no mean absolute error keeps. `AutoencoderKL.from_pretrained` and `TextUNet.from_pretrained` read the published files.
+# Stable Diffusion 1 has 860 million weights in its denoiser and 123 million in its text tower, 4 × 64 × 64 latents for 512 × 512 pixels {cite:p}`rombach2021ldm`; XL has 2.6 billion and two text towers {cite:p}`podell2023sdxl`; version 3 has a transformer, rectified flow, as here, and 16 latent channels {cite:p}`esser2024sd3`. Their autoencoders are trained with a perceptual and an adversarial loss, since real pictures have texture that no mean absolute error keeps. `AutoencoderKL.from_pretrained` and `TextUNet.from_pretrained` read the published files.
 #
 # ## Summary
 #

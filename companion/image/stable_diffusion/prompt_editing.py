@@ -17,6 +17,7 @@ from dataclasses import replace
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
+from torch.nn import functional as F
 
 from companion.diffusion.ddim import ddim_sample
 from companion.image.stable_diffusion.pipeline import StableDiffusion
@@ -105,12 +106,9 @@ def word_maps(
 ) -> tuple[Float[Tensor, "n channels height width"], Float[Tensor, "n words rows columns"]]:
     """Pictures, and how much each place took from each word, start and end included: the mean over heads, blocks and steps.
 
-    Args:
-        painter: whose net is a `TextUNet` that looks at words at one size.
-
-    Raises:
-        ValueError: attention at several sizes.
-    """  # fmt: skip
+    The grid is the largest at which the painter's `TextUNet` looks at words; what smaller grids took counts for all places that
+    they stand for.
+    """
     seen: list[Tensor] = []
 
     def watch(attention: Tensor) -> Tensor:
@@ -119,9 +117,10 @@ def word_maps(
 
     with controlled(painter.net, watch):
         drawn = painter.text_to_image(prompts, generator, scale=scale, steps=steps)
-    if len({one.shape for one in seen}) > 1:
-        raise ValueError(f"painter: got attention of shapes {sorted({tuple(one.shape) for one in seen})}, wanted one")
-    maps = torch.stack(seen).mean(0).transpose(1, 2)
     rows, columns = painter.shape[1:]
-    shrink = round((rows * columns / maps.shape[2]) ** 0.5)
-    return drawn, maps.unflatten(2, (rows // shrink, columns // shrink))
+    grids = []
+    for one in seen:
+        shrink = round((rows * columns / one.shape[1]) ** 0.5)
+        grids.append(one.transpose(1, 2).unflatten(2, (rows // shrink, columns // shrink)))
+    finest = max(grid.shape[2:] for grid in grids)
+    return drawn, torch.stack([F.interpolate(grid, size=finest) for grid in grids]).mean(0)

@@ -1,10 +1,8 @@
 """Prompt editing: whose attention is used when, that control ends, and maps of words that add up."""
 
-from dataclasses import replace
-
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from companion.image.stable_diffusion.prompt_editing import controlled, edit_prompts, lend, word_maps
 from companion.image.stable_diffusion.text_blocks import TextBlock
@@ -62,28 +60,29 @@ def test_an_edit_to_the_same_word_is_the_source() -> None:
 
 
 def test_maps_are_of_the_prompted_half_and_add_up_to_1() -> None:
-    at_one_size = replace(PAINTER, net=_OneSize(PAINTER.net))
-    drawn, maps = word_maps(at_one_size, ["red", "blue"], gen(), steps=3)
+    drawn, maps = word_maps(PAINTER, ["red", "blue"], gen(), steps=3)
     torch.testing.assert_close(drawn, PAINTER.text_to_image(["red", "blue"], gen(), steps=3), rtol=1e-4, atol=1e-5)
     assert maps.shape == (2, 2, 4, 4)
     torch.testing.assert_close(maps.sum(1), torch.ones(2, 4, 4))
     assert (maps[:, 1] > 0).all(), "of those with a prompt: the empty one has no second word"
 
 
-class _OneSize(nn.Module):
-    """The network without control of its middle, whose places are fewer."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.outer = nn.ModuleList([net.down_blocks, net.up_blocks])
-        self.forward = net.forward
+def test_a_smaller_grids_map_counts_for_all_places_that_it_stands_for() -> None:
+    seen: list[Tensor] = []
+    with controlled(PAINTER.net, lambda attention: seen.append(attention) or attention):
+        PAINTER.text_to_image(["red"], gen(), steps=2)
+    assert {one.shape[2] for one in seen} == {16, 4}
+    total = torch.zeros(2, 4, 4)
+    for one in seen:
+        grid = one[-1].mean(0).T
+        side = round(grid.shape[1] ** 0.5)
+        total += grid.reshape(2, side, side).repeat_interleave(4 // side, 1).repeat_interleave(4 // side, 2)
+    torch.testing.assert_close(word_maps(PAINTER, ["red"], gen(), steps=2)[1][0], total / len(seen))
 
 
 def test_bad_input_is_refused() -> None:
     with rejects("edits"):
         edit_prompts(PAINTER, ["red"], ["blue green"], gen())
-    with rejects("painter"):
-        word_maps(PAINTER, ["red"], gen(), steps=2)
     with rejects("net"), controlled(nn.Linear(1, 1), lambda a: a):
         pass
     with controlled(PAINTER.net, lambda a: a), rejects("net"), controlled(PAINTER.net, lambda a: a):
