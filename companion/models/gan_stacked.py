@@ -6,12 +6,11 @@ import torch
 from torch import nn
 
 from companion.data import digits
-from companion.data.stacked import MODES, Stacks
+from companion.data.stacked import Stacks
 from companion.image.gan.dcgan import LATENT, Critic, Generator
 from companion.image.gan.game import Game, Players, Relativistic
-from companion.image.gan.reading import grey, read, read_nearest
-from companion.metrics.class_coverage import coverage
-from companion.metrics.digit_judge import cnn_fid
+from companion.image.gan.ladder import measured
+from companion.image.gan.reading import read
 from companion.models import Recipe
 from companion.training import TrainConfig, train
 from companion.training.random import randn
@@ -46,18 +45,10 @@ def _train(model: nn.Module, seed: int, smoke: bool, checkpoint: Path) -> nn.Mod
 
 @torch.no_grad()
 def _measure(model: nn.Module, smoke: bool = False) -> dict[str, float]:
-    n, few = (20, 20) if smoke else (10_000, 500)
-    known = Stacks.small(digits("train"))
-    z = randn((n, LATENT), torch.Generator().manual_seed(1))
+    z = randn((20 if smoke else 10_000, LATENT), torch.Generator().manual_seed(1))
     drawn = torch.cat([model(part) for part in z.split(500)])
-    spread = coverage(read_nearest(drawn, known.digits), MODES)
-    real = known.draw(2 * few, torch.Generator().manual_seed(2))[0]
-    return {
-        "modes_found": spread.found,
-        "kl_nats": spread.kl,
-        "judge_sure": read(drawn[: 2 * few]).sure,
-        "cnn_fid_colours": cnn_fid(grey(drawn[:few]), grey(real)),
-    }
+    modes, kl, distance = measured(drawn, Stacks.small(digits("train")))
+    return {"modes_found": modes, "kl_nats": kl, "judge_sure": read(drawn[:1000]).sure, "cnn_fid_colours": distance}
 
 
 RECIPE = Recipe(

@@ -40,8 +40,8 @@ def read(images: Finite[Tensor, "n 3 16 16"]) -> Reading:
 @torch.no_grad()
 @checked
 def features(images: Finite[Tensor, "n 3 16 16"]) -> Float[Tensor, "n 192"]:
-    """The judge's features of the three colours in a row, of clipped values: what `precision_recall` compares."""
-    return judge_features(grey(images.clamp(-1, 1))).reshape(len(images), -1)
+    """The judge's features of the three colours, in a row: what `companion.metrics.precision_recall` compares."""
+    return judge_features(grey(images)).reshape(len(images), -1)
 
 
 @torch.no_grad()
