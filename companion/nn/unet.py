@@ -188,7 +188,7 @@ class UNet(nn.Module):
             ValueError: a variant that this class does not have, or weights that do not fit; the message names them.
         """
         model = cls(config_from_published(read_config(folder, FIELDS), str(folder)))
-        names = _names(model)
+        names = unet_names(model)
         tensors = read_tensors(folder, "diffusion_pytorch_model")
         return fill(model, tensors, names, where=str(folder), dtype=dtype)
 
@@ -276,8 +276,8 @@ _ATTENTION = {
 }
 
 
-def _names(model: UNet) -> dict[str, str]:
-    """The published names of a model's modules, and ours."""
+def unet_names(model: nn.Module) -> dict[str, str]:
+    """The published names of the modules of a `UNet`, or of another network of its blocks, and ours."""
     names = {}
     for own in dict.fromkeys(key.rpartition(".")[0] for key in model.state_dict()):
         place, attends, one = own.rpartition(".attention.")

@@ -23,29 +23,38 @@ class ResidualBlock(nn.Module):
     Args:
         channels_in: of the input.
         channels_out: of the output.
-        embed: the width of the embedding of step and class.
+        embed: the width of the embedding of step and class; None for a block that is told nothing, as in an autoencoder.
         groups: of the normalisation.
         eps: of the normalisation.
         dropout: before the second convolution, in training mode.
     """
 
     def __init__(
-        self, channels_in: int, channels_out: int, embed: int, *, groups: int, eps: float = 1e-5, dropout: float = 0.0
+        self,
+        channels_in: int,
+        channels_out: int,
+        embed: int | None,
+        *,
+        groups: int,
+        eps: float = 1e-5,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.norm1 = nn.GroupNorm(groups, channels_in, eps)
         self.conv1 = nn.Conv2d(channels_in, channels_out, 3, padding=1)
-        self.time_emb_proj = nn.Linear(embed, channels_out)
+        self.time_emb_proj = None if embed is None else nn.Linear(embed, channels_out)
         self.norm2 = nn.GroupNorm(groups, channels_out, eps)
         self.dropout = nn.Dropout(dropout)
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1)
         self.conv_shortcut = nn.Conv2d(channels_in, channels_out, 1) if channels_in != channels_out else None
 
     def forward(
-        self, x: Float[Tensor, "batch channels_in height width"], e: Float[Tensor, "batch embed"]
+        self, x: Float[Tensor, "batch channels_in height width"], e: Float[Tensor, "batch embed"] | None = None
     ) -> Float[Tensor, "batch channels_out height width"]:
         """``e`` is silu of the embedding: all blocks need the same, so the network computes it once."""
-        h = self.conv1(F.silu(self.norm1(x))) + self.time_emb_proj(e)[:, :, None, None]
+        h = self.conv1(F.silu(self.norm1(x)))
+        if self.time_emb_proj is not None:
+            h = h + self.time_emb_proj(e)[:, :, None, None]
         h = self.conv2(self.dropout(F.silu(self.norm2(h))))
         return h + (x if self.conv_shortcut is None else self.conv_shortcut(x))
 
@@ -108,7 +117,7 @@ class Level(nn.Module):
         self,
         channels_in: list[int],
         channels_out: int,
-        embed: int,
+        embed: int | None,
         *,
         attention: bool,
         head_width: int | None,
@@ -129,7 +138,7 @@ class Level(nn.Module):
         self.downsamplers = nn.ModuleList([resize] if isinstance(resize, Halve) else [])
         self.upsamplers = nn.ModuleList([resize] if isinstance(resize, Double) else [])
 
-    def block(self, i: int, x: Tensor, e: Tensor) -> Tensor:
+    def block(self, i: int, x: Tensor, e: Tensor | None = None) -> Tensor:
         """The i-th block, with its attention where the level has one."""
         x = self.resnets[i](x, e)
         return self.attentions[i](x) if len(self.attentions) else x
@@ -139,12 +148,14 @@ class Middle(nn.Module):
     """At the smallest size: a block, attention, a block."""
 
     def __init__(
-        self, channels: int, embed: int, *, head_width: int | None, groups: int, eps: float, dropout: float
+        self, channels: int, embed: int | None, *, head_width: int | None, groups: int, eps: float, dropout: float
     ) -> None:
         super().__init__()
         blocks = [ResidualBlock(channels, channels, embed, groups=groups, eps=eps, dropout=dropout) for _ in range(2)]
         self.resnets = nn.ModuleList(blocks)
         self.attentions = nn.ModuleList([ImageAttention(channels, head_width=head_width, groups=groups, eps=eps)])
 
-    def forward(self, x: Float[Tensor, "b c h w"], e: Float[Tensor, "b embed"]) -> Float[Tensor, "b c h w"]:
+    def forward(
+        self, x: Float[Tensor, "b c h w"], e: Float[Tensor, "b embed"] | None = None
+    ) -> Float[Tensor, "b c h w"]:
         return self.resnets[1](self.attentions[0](self.resnets[0](x, e)), e)

@@ -109,9 +109,11 @@ def load_checkpoint(
     fused = bool(updater.optimizer.defaults["fused"])  # its kernel wants the count of steps beside the weights
     moments = {
         parameter: {
-            "step": torch.zeros((), device=parameter.device if fused else "cpu"),
-            "exp_avg": torch.zeros_like(parameter),
-            "exp_avg_sq": torch.zeros_like(parameter),
+            moment: torch.zeros((), device=parameter.device if fused else "cpu")
+            if moment == "step"
+            else torch.zeros_like(parameter)
+            for moment in _MOMENTS
+            if f"adamw.{name}.{moment}" in saved  # Muon has no second moment
         }
         for name, parameter in updater.model.named_parameters()
         if f"adamw.{name}.step" in saved  # AdamW has no state for a parameter that never had a gradient
@@ -154,7 +156,7 @@ def _state(updater: Updater, moments: dict | None = None) -> dict[str, Tensor]:
         state |= {f"ema.{name}": average for name, average in updater.ema.averages.items()}
     for name, parameter in updater.model.named_parameters():
         if parameter in moments:
-            state |= {f"adamw.{name}.{key}": moments[parameter][key] for key in _MOMENTS}
+            state |= {f"adamw.{name}.{key}": moment for key, moment in moments[parameter].items()}
     return state
 
 

@@ -5,6 +5,8 @@ start at zero, η the learning rate of the step and λ the weight decay, AdamW s
 average a of the weights is a ← d a + (1 - d) θ with d = min(decay, (1 + t) / (10 + t)) at its t-th update, so that the
 untrained weights are soon forgotten.
 
+Where the configuration asks for it, matrices and kernels take Muon's steps instead (`companion.training.muon`).
+
 Sources: AdamW: Loshchilov & Hutter, arXiv:1711.05101. Warm-up and cosine: arXiv:1608.03983, arXiv:1706.02677. Clipping:
 Pascanu, Mikolov & Bengio, arXiv:1211.5063. Averaged weights: Polyak & Juditsky, 1992.
 """
@@ -17,6 +19,7 @@ from typing import Annotated, Literal
 import torch
 from torch import nn
 
+from companion.training.muon import Muon
 from companion.validate import Count, NonNegative, Positive, Range, Share, check_count, check_number, checked
 
 
@@ -36,6 +39,7 @@ class TrainConfig:
         warmup: the share of the steps in which the learning rate rises from 0.
         final_lr: the share of ``lr`` that is left at the end of the cosine.
         weight_decay: for weights of two and more axes except embeddings; biases, norms and embeddings do not decay.
+        optimizer: ``"adamw"``, or ``"muon"`` for Muon's steps of what decays and AdamW's of the rest.
         betas: AdamW's decay rates of the first and second moment.
         clip: the gradient's largest norm.
         accumulate: in how many parts a batch is computed, to save memory; the gradient is the same.
@@ -53,6 +57,7 @@ class TrainConfig:
     warmup: Share = 0.05
     final_lr: Share = 0.1
     weight_decay: NonNegative = 0.01
+    optimizer: Literal["adamw", "muon"] = "adamw"
     betas: tuple[float, float] = (0.9, 0.99)
     clip: Positive = 1.0
     accumulate: Count = 1
@@ -122,14 +127,16 @@ class Updater:
     Attributes:
         steps_done: how many updates the weights have had.
         ema: the averaged weights, or None if the configuration asks for none.
-        optimizer: torch's AdamW.
+        optimizer: torch's AdamW, or `Muon`.
     """
 
     def __init__(self, model: nn.Module, config: TrainConfig) -> None:
         self.model, self.config, self.steps_done = model, config, 0
-        self.optimizer = torch.optim.AdamW(
-            decay_groups(model, config.weight_decay), lr=config.lr, betas=config.betas, fused=_fusable(model)
-        )
+        groups = decay_groups(model, config.weight_decay)
+        if config.optimizer == "muon":
+            groups = [group | {"orthogonal": group is groups[0]} for group in groups]
+        kind = Muon if config.optimizer == "muon" else torch.optim.AdamW
+        self.optimizer = kind(groups, lr=config.lr, betas=config.betas, fused=_fusable(model))
         self.ema = EMA(model, config.ema) if config.ema is not None else None
 
     def step(self) -> tuple[float, float]:

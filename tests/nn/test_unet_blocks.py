@@ -21,6 +21,16 @@ def test_residual_block_as_printed_I60(channels_in, channels_out):
     torch.testing.assert_close(block(x, F.silu(e)), by + h, rtol=0, atol=1e-12)
 
 
+def test_a_block_that_is_told_nothing_is_one_whose_told_part_is_zero():
+    """As in an autoencoder: no map of the embedding, and the same numbers otherwise."""
+    told, plain = ResidualBlock(6, 9, 5, groups=3), ResidualBlock(6, 9, None, groups=3)
+    assert plain.time_emb_proj is None
+    nn.init.zeros_(told.time_emb_proj.bias)
+    plain.load_state_dict({k: v for k, v in told.state_dict().items() if "time_emb" not in k})
+    x = torch.randn(2, 6, 4, 7)
+    torch.testing.assert_close(plain(x), told(x, torch.zeros(2, 5)))
+
+
 @pytest.mark.parametrize("padding", [0, 1])
 def test_halve_equals_diffusers(padding):
     from diffusers.models.downsampling import Downsample2D
