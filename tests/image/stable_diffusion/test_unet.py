@@ -9,7 +9,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import nn
 
-from companion.image.stable_diffusion.config import TextUNetConfig
+from companion.image.stable_diffusion.config import UNET_FIELDS, TextUNetConfig, unet_config
 from companion.image.stable_diffusion.unet import TextUNet
 from tests.conftest import gen, rejects
 from tests.published import published
