@@ -12,7 +12,7 @@ Small pictures come in squares: the s × s pixels of a square are the channels o
 a smaller picture (`torch.nn.functional.pixel_unshuffle`). At 32×32 pixels this halves what an autoencoder costs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from companion.image.stable_diffusion.autoencoder import Posterior
+from companion.training.random import Device
 from companion.validate import Count, Finite, Positive, checked
 
 _AT_ONCE = 128
@@ -33,6 +34,8 @@ class Autoencoder(Protocol):
     def encode(self, x: Tensor) -> Posterior: ...
 
     def decode(self, z: Tensor) -> Tensor: ...
+
+    def to(self, device: Device) -> "Autoencoder": ...
 
 
 @checked
@@ -51,6 +54,10 @@ class Latents:
     scale: Positive = 1.0
     shift: float = 0.0
     square: Count = 1
+
+    def to(self, device: Device) -> "Latents":
+        """The same on another device."""
+        return replace(self, autoencoder=self.autoencoder.to(device))
 
     @torch.no_grad()
     @checked

@@ -25,7 +25,7 @@ Departure: what is given is kept to the pixel, by pasting it over the decoded pi
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -37,7 +37,7 @@ from companion.diffusion.guidance import guided
 from companion.diffusion.paths import Path, Time, q_sample
 from companion.diffusion.prediction import Denoiser, Kind, Net, Prediction, as_denoiser
 from companion.image.stable_diffusion.latents import Latents
-from companion.training.random import randn
+from companion.training.random import Device, randn
 from companion.validate import Count, Finite, NonNegative, Positive, Share, checked
 
 # condition(prompts): the text's states (n, words, width) and which words are real (n, words).
@@ -56,6 +56,7 @@ class StableDiffusion:
         path: from latents to noise.
         kind: what the denoiser predicts.
         shift: above 1, samplers take smaller steps near the noise and larger ones near the data (eq-sd-shift).
+        device: where denoiser and autoencoder are, and pictures come from; `to` moves them.
     """
 
     condition: Condition
@@ -65,6 +66,19 @@ class StableDiffusion:
     path: Path
     kind: Kind
     shift: Positive = 1.0
+    device: Device = "cpu"
+
+    def to(self, device: Device) -> "StableDiffusion":
+        """The same on another device; the text tower reads prompts where it was."""
+        read = self.condition
+
+        def condition(prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
+            states, real = read(prompts)
+            return states.to(device), real.to(device)
+
+        return replace(
+            self, condition=condition, net=self.net.to(device), latents=self.latents.to(device), device=device
+        )
 
     def times(self, steps: int) -> list[Time]:
         """The times of a sampler, from noise to data (eq-sd-shift).
@@ -93,7 +107,7 @@ class StableDiffusion:
 
     def noise(self, n: int, generator: Generator) -> Float[Tensor, "n channels rows columns"]:
         """Where samplers begin."""
-        return randn((n, *self.shape), generator)
+        return randn((n, *self.shape), generator, device=self.device)
 
     @torch.no_grad()
     @checked
@@ -134,7 +148,7 @@ class StableDiffusion:
         times = self.times(steps)
         times = times[-1 - max(1, round(strength * steps)) :]
         z = self.latents.encode(pictures)
-        first = torch.full((len(z),), times[0])
+        first = torch.full((len(z),), times[0], device=z.device)
         z_t = q_sample(self.path, z, first, self.noise(len(z), generator))
         return self.latents.decode(ddim_sample(self.denoiser(prompts, scale, negative), self.path, z_t, times))
 
