@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from companion.diffusion.ddim import ddim_sample
 from companion.diffusion.paths import RectifiedFlow, cosine_schedule
@@ -48,6 +49,17 @@ def test_words_to_a_picture_by_hand() -> None:
         z = z + 0.2 * (without + 2.5 * (with_words - without))
     got = PAINTER.text_to_image(["red"], gen(3), scale=2.5, steps=5)
     torch.testing.assert_close(got, z.clamp(-1, 1), rtol=1e-4, atol=1e-5)  # Doubler's latents are the picture
+
+
+def test_all_parts_move_to_a_device() -> None:
+    """On the pretended device the lesson draws, changes and fills."""
+    moved = painter().to("meta")
+    parts = [moved.noise(2, gen()), *moved.condition(["red"]), *moved.net.parameters()]
+    assert {part.device.type for part in parts} == {"meta"} and PAINTER.device == PAINTER.noise(
+        1, gen()
+    ).device.type == "cpu"
+    inner = Latents(nn.Linear(2, 3)).to("meta")
+    assert inner.autoencoder.weight.device.type == "meta"
 
 
 def test_prompt_seed_scale_and_negative_prompt_each_change_the_picture_and_nothing_else_does() -> None:
