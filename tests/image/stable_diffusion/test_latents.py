@@ -53,3 +53,10 @@ def test_an_autoencoder_of_the_published_form_stands_in_it() -> None:
     assert latents.decode(latents.encode(PICTURES)).shape == PICTURES.shape
     with rejects("autoencoder"):
         Latents(nn.Linear(2, 2))
+
+
+def test_the_autoencoder_moves_to_a_device_and_the_numbers_stay() -> None:
+    here = Latents(AutoencoderKL(AutoencoderConfig(widths=(8,))), 0.5, 2.0, 2)
+    there = here.to("meta")
+    assert {p.device.type for p in there.autoencoder.parameters()} == {"meta"}
+    assert (there.scale, there.shift, there.square) == (0.5, 2.0, 2)
