@@ -108,6 +108,11 @@ def split_of(names: Sequence[str], relation: str | None) -> str:
     return held[0] if held else "train"
 
 
+def held_out_things() -> tuple[str, ...]:
+    """The colours and shapes that no training scene has together."""
+    return tuple(name for name in THINGS if _split_of_thing(name) != "train")
+
+
 def _chance(key: str) -> float:
     """A number in [0, 1) that is as good as random, but the same on every call."""
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8, key=_KEY).digest(), "big") / 2**64

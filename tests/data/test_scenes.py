@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from companion.data.scene import BACKGROUNDS, RELATIONS, Scene, words
-from companion.data.scenes import SceneSet, _allowed, _split_of_thing, _split_of_triple, scenes, split_of
+from companion.data.scenes import (
+    SceneSet,
+    _allowed,
+    _split_of_thing,
+    _split_of_triple,
+    held_out_things,
+    scenes,
+    split_of,
+)
 from companion.data.sprites import COLOURS, SHAPES, THINGS
 from tests.conftest import gen, rejects
 
@@ -54,7 +62,8 @@ def test_both_ways_to_say_a_picture_are_in_one_split() -> None:
 
 
 def test_how_much_is_held_out() -> None:
-    held = [name for name in THINGS if _split_of_thing(name) == "test"]
+    held = held_out_things()
+    assert all(_split_of_thing(name) == ("test" if name in held else "train") for name in THINGS)
     assert len(held) == 6 and {THINGS[name].noun for name in held} == set(SHAPES)
     assert max(Counter(THINGS[name].colour for name in held).values()) == 2
     shares = Counter(_split_of_triple(a, axis, b) for a in THINGS for axis in (0, 1) for b in THINGS)

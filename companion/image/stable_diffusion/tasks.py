@@ -1,4 +1,4 @@
-"""Tasks for editing: scenes in which one thing is to become another, and the holes where it stands.
+"""Tasks for editing: scenes in which one thing is to become another, the holes where it stands, and how far it moved.
 
 What an edit should keep is then known to the pixel: all of the picture but the square of the thing that changes.
 """
@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
 from companion.data.scene import SIDE, Scene
 from companion.data.scenes import scenes, split_of
+from companion.metrics.scene_reader import read_scenes
 from companion.validate import Count, checked
 
 
@@ -54,3 +55,13 @@ def holes(some: Sequence[Scene]) -> Bool[Tensor, "n 32 32"]:
         last = scene.things[-1]
         one[last.y : last.y + last.size, last.x : last.x + last.size] = True
     return mask
+
+
+def shifts(before: Float[Tensor, "n 3 32 32"], after: Float[Tensor, "n 3 32 32"]) -> Float[Tensor, "m"]:
+    """By how many pixels the middle of the thing moved, of the pairs of pictures in each of which one thing is read."""
+    middles = []
+    for pair in zip(read_scenes(before), read_scenes(after), strict=True):
+        if all(len(reading.things) == 1 for reading in pair):
+            middles.append([(one.x + one.size / 2, one.y + one.size / 2) for (one,) in (r.things for r in pair)])
+    places = torch.tensor(middles).reshape(-1, 2, 2)
+    return (places[:, 0] - places[:, 1]).norm(dim=1)
