@@ -10,13 +10,11 @@ Times are drawn from a wide law with many near the noise, and samplers take smal
 colour is seen through noise that hides all else, so it is decided first.
 """
 
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn import functional as F
 
 from companion import weights
 from companion.data.scene import render
@@ -26,12 +24,12 @@ from companion.data.scenes import SceneSet, scenes
 from companion.diffusion.losses import DenoisingLoss
 from companion.diffusion.paths import RectifiedFlow
 from companion.diffusion.times import LogitNormal
-from companion.image.clip import Clip
 from companion.image.clip.judging import picks
 from companion.image.stable_diffusion.config import TextUNetConfig
 from companion.image.stable_diffusion.pipeline import StableDiffusion
 from companion.image.stable_diffusion.preconditioned import Preconditioned
 from companion.image.stable_diffusion.unet import TextUNet
+from companion.image.stable_diffusion.words import Words
 from companion.metrics.scene_reader import score
 from companion.models import Recipe, autoencoder_scenes, clip_scenes
 from companion.training import TrainConfig, train
@@ -45,8 +43,8 @@ PATH, KIND, SHIFT = RectifiedFlow(), "x0", 3.0
 
 def build() -> Preconditioned:
     """The denoiser before training."""
-    width = 2 * clip_scenes.build().config.text.width
     sizes = {"widths": (32, 64, 96), "attention": (False, True, True), "heads": (4, 4, 4)}
+    width = Words(clip_scenes.tokenizer(), clip_scenes.build().text).width
     config = TextUNetConfig(autoencoder_scenes.SHAPE[0], width, **sizes, time_scale=1000.0)
     return Preconditioned(TextUNet(config), PATH)
 
@@ -58,28 +56,20 @@ def load() -> StableDiffusion:
 
 def together(denoiser: Preconditioned) -> StableDiffusion:
     """A denoiser with the shipped text tower and autoencoder."""
-    return StableDiffusion(condition, denoiser, autoencoder_scenes.load(), autoencoder_scenes.SHAPE, PATH, KIND, SHIFT)
+    return StableDiffusion(words(), denoiser, autoencoder_scenes.load(), autoencoder_scenes.SHAPE, PATH, KIND, SHIFT)
 
 
-@lru_cache(maxsize=1)
-def _clip() -> Clip:
-    return clip_scenes.load()[0]
-
-
-@torch.no_grad()
-def condition(prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Of each word its embedding, normed, and its state in the text tower, (n, 12, 192); and which words are real, (n, 12)."""
-    tokens, text = clip_scenes.tokenizer(), _clip().text
-    ids = tokens.encode(prompts)
-    alone = F.layer_norm(text.tokens(ids), (text.config.width,))
-    return torch.cat([alone, text(ids)], dim=2), tokens.real(ids)
+def words() -> Words:
+    """The reader of captions, with the shipped text tower."""
+    model, tokens = clip_scenes.load()
+    return Words(tokens, model.text)
 
 
 def training_set(n: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """Of ``n`` scenes: latents and words in 16 bits, and which words are real."""
-    latents, parts = autoencoder_scenes.load(), []
+    latents, read, parts = autoencoder_scenes.load(), words(), []
     for some in _training_scenes(n, seed):
-        states, real = condition(some.captions)
+        states, real = read(some.captions)
         parts.append((latents.encode(some.images).half(), states.half(), real))
     return tuple(torch.cat(column) for column in zip(*parts, strict=True))
 
@@ -90,9 +80,9 @@ def _training_scenes(n: int, seed: int) -> Iterator[SceneSet]:
         yield scenes(min(500, n - first), generator)
 
 
-def objective() -> DenoisingLoss:
-    """What the denoiser was trained on: the loss of the velocity, on a tenth of the pictures without their captions."""
-    return DenoisingLoss(PATH, KIND, "velocity", times=LogitNormal(-0.8, 1.6), drop=0.1, null=condition([""]))
+def objective(null: tuple[Tensor, Tensor]) -> DenoisingLoss:
+    """What the denoiser was trained on: the velocity's loss; for a tenth of the pictures the caption is ``null``."""
+    return DenoisingLoss(PATH, KIND, "velocity", times=LogitNormal(-0.8, 1.6), drop=0.1, null=null)
 
 
 def _train(model: Preconditioned, seed: int, smoke: bool, checkpoint: Path) -> nn.Module:
@@ -113,7 +103,7 @@ def _train(model: Preconditioned, seed: int, smoke: bool, checkpoint: Path) -> n
         ema=0.998,
         seed=seed,
     )
-    return train(model, objective(), draw, how, checkpoint=checkpoint).model
+    return train(model, objective(words()([""])), draw, how, checkpoint=checkpoint).model
 
 
 def measure(model: Preconditioned, smoke: bool = False) -> dict[str, float]:
@@ -125,6 +115,7 @@ def measure(model: Preconditioned, smoke: bool = False) -> dict[str, float]:
     model that remembers none.
     """
     n, painter, found = 8 if smoke else 100, together(model), {}
+    judge, tokens = clip_scenes.load()
     known = next(_training_scenes(SCENES, RECIPE.seed)).scenes[:n]
     held = scenes(n, Generator().manual_seed(mix("stable diffusion", "measure")), split="test").scenes
     for name, asked in (("seen", known), ("held", held)):

@@ -49,14 +49,14 @@ class StableDiffusion:
     """A text-to-image model of three parts, none of which knows the others.
 
     Attributes:
-        condition: prompts to the text tower's states and a mask of real words.
+        condition: prompts to what is said of their words and a mask of real ones, such as `Words` of this package.
         net: the denoiser, ``net(z_t, t, states, mask)``, such as a `TextUNet`.
         latents: pictures to latents and back.
         shape: of one picture's latents: channels, rows, columns.
         path: from latents to noise.
         kind: what the denoiser predicts.
         shift: above 1, samplers take smaller steps near the noise and larger ones near the data (eq-sd-shift).
-        device: where denoiser and autoencoder are, and pictures come from; `to` moves them.
+        device: where all parts are, and pictures come from; `to` moves them.
     """
 
     condition: Condition
@@ -69,16 +69,9 @@ class StableDiffusion:
     device: Device = "cpu"
 
     def to(self, device: Device) -> "StableDiffusion":
-        """The same on another device; the text tower reads prompts where it was."""
-        read = self.condition
-
-        def condition(prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
-            states, real = read(prompts)
-            return states.to(device), real.to(device)
-
-        return replace(
-            self, condition=condition, net=self.net.to(device), latents=self.latents.to(device), device=device
-        )
+        """The same on another device."""
+        words, net, latents = (part.to(device) for part in (self.condition, self.net, self.latents))
+        return replace(self, condition=words, net=net, latents=latents, device=device)
 
     def times(self, steps: int) -> list[Time]:
         """The times of a sampler, from noise to data (eq-sd-shift).

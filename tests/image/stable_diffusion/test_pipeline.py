@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from companion.diffusion.ddim import ddim_sample
 from companion.diffusion.paths import RectifiedFlow, cosine_schedule
@@ -19,11 +20,19 @@ from tests.image.stable_diffusion.test_latents import Doubler
 WORDS = {"": 0, "red": 1, "blue": 2, "green": 3}
 
 
-def condition(prompts):
+class Two(nn.Module):
     """Two words: the start and the prompt's; the empty prompt has only the start."""
-    table = torch.randn(5, 6, generator=gen(8))
-    states = torch.stack([torch.stack([table[4], table[WORDS[prompt]]]) for prompt in prompts])
-    return states, torch.tensor([[True, prompt != ""] for prompt in prompts])
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Parameter(torch.randn(5, 6, generator=gen(8)), requires_grad=False)
+
+    def forward(self, prompts):
+        states = torch.stack([torch.stack([self.table[4], self.table[WORDS[prompt]]]) for prompt in prompts])
+        return states, torch.tensor([[True, prompt != ""] for prompt in prompts], device=self.table.device)
+
+
+condition = Two()
 
 
 def painter() -> StableDiffusion:
@@ -31,7 +40,7 @@ def painter() -> StableDiffusion:
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(0.15 * torch.randn(parameter.shape, generator=gen(1)))
-    return StableDiffusion(condition, net, Latents(Doubler(), 0.5, 6.0), (3, 4, 4), RectifiedFlow(), "velocity")
+    return StableDiffusion(Two(), net, Latents(Doubler(), 0.5, 6.0), (3, 4, 4), RectifiedFlow(), "velocity")
 
 
 PAINTER = painter()
