@@ -6,14 +6,9 @@ asks the denoiser with guidance (`companion.diffusion.guidance`, eq-cfg), the de
 - :math:`c = T(\mathrm{prompt}), \quad z_0 = \mathrm{sample}(\epsilon, c), \quad x = D(z_0)` (eq-sd-pipeline)
 
 *Image to image* (Meng et al., "SDEdit", arXiv:2108.01073) begins not at noise but on the way, at the given picture mixed with
-noise, :math:`z_t = \alpha_t z + \sigma_t \epsilon`: the larger its noise, the less of the picture is left. *Inpainting*
-(Avrahami, Fried & Lischinski, "Blended Latent Diffusion", arXiv:2206.02779) knows what stands outside the hole m at any time:
-
-- :math:`\hat z_0 \leftarrow m \hat z_0 + (1 - m) z, \; \hat\epsilon \leftarrow m \hat\epsilon + (1 - m) \epsilon`
-  (eq-sd-inpaint)
-
-so that there each step ends exactly on the path of the given picture. A *negative prompt* takes the empty one's place in
-guidance.
+noise, :math:`z_t = \alpha_t z + \sigma_t \epsilon`: the larger its noise, the less of the picture is left. *Inpainting* knows
+what stands outside the hole at any time (`companion.image.stable_diffusion.inpainting`, eq-sd-inpaint). A *negative prompt*
+takes the empty one's place in guidance.
 
 Large things are decided early: the colour of a ground, the same at all places, is seen through noise that hides all else. So
 times may be shifted towards the noise, as Esser et al., arXiv:2403.03206, equation 23, do for large pictures; where time runs
@@ -35,7 +30,8 @@ from torch.nn import functional as F
 from companion.diffusion.ddim import ddim_sample
 from companion.diffusion.guidance import guided
 from companion.diffusion.paths import Path, Time, q_sample
-from companion.diffusion.prediction import Denoiser, Kind, Net, Prediction, as_denoiser
+from companion.diffusion.prediction import Denoiser, Kind, Net, as_denoiser
+from companion.image.stable_diffusion.inpainting import keep_outside, sample_again
 from companion.image.stable_diffusion.latents import Latents
 from companion.training.random import Device, randn
 from companion.validate import Count, Finite, NonNegative, Positive, Share, checked
@@ -157,28 +153,20 @@ class StableDiffusion:
         scale: NonNegative = 3.0,
         negative: str = "",
         steps: Count = 20,
+        rounds: Count = 1,
     ) -> Float[Tensor, "n channels height width"]:
         """Given pictures with their holes filled to suit the prompts, each of which tells of the whole picture (eq-sd-inpaint).
 
         Args:
             hole: True at the pixels to be drawn anew.
+            rounds: how often each step is taken (eq-sd-again).
         """  # fmt: skip
         _one_each(pictures, prompts)
-        z = self.latents.encode(torch.where(hole[:, None], 0.0, pictures)), self.noise(len(pictures), generator)
-        open_places = F.adaptive_max_pool2d(hole[:, None].float(), self.shape[1:]) > 0
-        denoiser = keep_outside(self.denoiser(prompts, scale, negative), open_places, *z)
-        drawn = self.latents.decode(ddim_sample(denoiser, self.path, z[1], self.times(steps)))
+        z, noise = self.latents.encode(torch.where(hole[:, None], 0.0, pictures)), self.noise(len(pictures), generator)
+        places = F.adaptive_max_pool2d(hole[:, None].float(), self.shape[1:]) > 0
+        denoiser = keep_outside(self.denoiser(prompts, scale, negative), self.path, places, z)
+        drawn = self.latents.decode(sample_again(denoiser, self.path, noise, self.times(steps), rounds, generator))
         return torch.where(hole[:, None], drawn, pictures)
-
-
-def keep_outside(denoiser: Denoiser, hole: Bool[Tensor, "n 1 rows columns"], z: Tensor, noise: Tensor) -> Denoiser:
-    """A denoiser that knows latents and noise outside the hole (eq-sd-inpaint)."""
-
-    def knowing(z_t: Tensor, t: Tensor) -> Prediction:
-        found = denoiser(z_t, t)
-        return Prediction(torch.where(hole, found.x0, z), torch.where(hole, found.eps, noise))
-
-    return knowing
 
 
 def _one_each(pictures: Tensor, prompts: Sequence[str]) -> None:

@@ -11,49 +11,36 @@ from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
 from companion.data.scene import SIDE, Scene
-from companion.data.scenes import scenes, split_of
+from companion.data.scenes import scenes
 from companion.metrics.scene_reader import read_scenes
 from companion.validate import Count, checked
 
 
 @checked
-def swaps(n: Count, generator: Generator, *, things: Count = 1) -> tuple[list[Scene], list[Scene]]:
-    """Scenes of so many things, and the same with another thing in the place of the last; captions have equally many words.
+def swaps(n: Count, generator: Generator) -> tuple[list[Scene], list[Scene]]:
+    """Scenes of one thing, and the same with another thing in its place; captions have equally many words.
 
     Both are of the training split.
-
-    Args:
-        n: how many.
-        generator: what draws.
-        things: 1, or 2 different ones.
-
-    Raises:
-        ValueError: neither 1 nor 2 things.
     """
-    if things > 2:
-        raise ValueError(f"things: got {things}, wanted 1 or 2: three are always of one kind")
     before: list[Scene] = []
     after: list[Scene] = []
     while len(before) < n:
-        some = [s for s in scenes(200, generator).scenes if len(s.things) == things and len({*s.names}) == things]
+        some = [scene for scene in scenes(200, generator).scenes if len(scene.things) == 1]
         for scene, other in zip(some[::2], some[1::2], strict=False):
-            *kept, last = scene.things
-            name = other.names[-1]
-            words = len(name.split()) == len(last.name.split())
-            seen = split_of([*scene.names[:-1], name], scene.relation) == "train"
-            if words and seen and name not in scene.names:
+            (old,), (new,) = scene.names, other.names
+            if old != new and len(old.split()) == len(new.split()):
                 before.append(scene)
-                after.append(replace(scene, things=(*kept, replace(last, name=name))))
+                after.append(replace(scene, things=(replace(scene.things[0], name=new),)))
     return before[:n], after[:n]
 
 
 @checked
 def holes(some: Sequence[Scene]) -> Bool[Tensor, "n 32 32"]:
-    """True in the square of the last thing of each scene."""
+    """True in the square of the one thing of each scene."""
     mask = torch.zeros(len(some), SIDE, SIDE, dtype=torch.bool)
     for one, scene in zip(mask, some, strict=True):
-        last = scene.things[-1]
-        one[last.y : last.y + last.size, last.x : last.x + last.size] = True
+        (thing,) = scene.things
+        one[thing.y : thing.y + thing.size, thing.x : thing.x + thing.size] = True
     return mask
 
 
