@@ -99,6 +99,7 @@ class EMA:
         self.averages = {
             name: p if torch.finfo(p.dtype).bits >= 32 else p.float() for name, p in self.model.named_parameters()
         }
+        self.used, self.kept = list(self.model.parameters()), list(self.model.buffers())  # to walk the modules once
         self.decay = decay
         self.updates = 0
 
@@ -110,13 +111,13 @@ class EMA:
         for averaged, online in zip(self.averages.values(), model.parameters(), strict=True):
             averaged.lerp_(online.to(averaged.dtype), 1 - decay)
         self.write()
-        for kept, online in zip(self.model.buffers(), model.buffers(), strict=True):
+        for kept, online in zip(self.kept, model.buffers(), strict=True):
             kept.copy_(online)
 
     @torch.no_grad()
     def write(self) -> None:
         """Round the averages into the model, where its precision is less."""
-        for averaged, used in zip(self.averages.values(), self.model.parameters(), strict=True):
+        for averaged, used in zip(self.averages.values(), self.used, strict=True):
             if averaged is not used:
                 used.copy_(averaged)
 
@@ -132,6 +133,7 @@ class Updater:
 
     def __init__(self, model: nn.Module, config: TrainConfig) -> None:
         self.model, self.config, self.steps_done = model, config, 0
+        self.parameters = list(model.parameters())
         groups = decay_groups(model, config.weight_decay)
         if config.optimizer == "muon":
             groups = [group | {"orthogonal": group is groups[0]} for group in groups]
@@ -149,12 +151,12 @@ class Updater:
             ValueError: no parameter has a gradient.
             TrainingDiverged: the gradient is not finite; the weights are left as they were.
         """
-        if all(parameter.grad is None for parameter in self.model.parameters()):
+        if all(parameter.grad is None for parameter in self.parameters):
             raise ValueError("model: got no gradient in any parameter, wanted loss.backward() before each step")
         lr = self.config.lr_at(self.steps_done)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip))
+        norm = float(nn.utils.clip_grad_norm_(self.parameters, self.config.clip))
         if not math.isfinite(norm):
             raise TrainingDiverged(
                 f"the gradient's norm is {norm} at step {self.steps_done} of {self.config.steps} (learning rate "

@@ -12,7 +12,6 @@ Chen et al., "Evaluating Large Language Models Trained on Code", 2021, arXiv:210
 over all tokens up to the end token, also those that are cut off behind the function.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,7 +27,8 @@ from companion.language.tokenizers import ByteLevelBPE
 from companion.training import evaluating
 from companion.validate import Count, checked
 
-ROWS = 128  # at a time
+ROWS, PROMPTS = 128, 48  # written at a time, and of how many prompts at most: long ones take much memory
+SCORED = 32  # read at a time: the logits of all their tokens are kept
 
 
 @dataclass(frozen=True)
@@ -57,23 +57,20 @@ def draw_programs(
 ) -> list[list[Program]]:
     """For each prompt, ``samples`` programs, drawn at a temperature; the likeliest tokens if there is no generator.
 
-    Prompts with the same number of tokens are written together, so that nothing is padded.
+    Prompts of about the same number of tokens are written together, padded in front.
     """
-    room = model.config.context - new_tokens
-    groups: dict[int, list[tuple[int, list[int]]]] = defaultdict(list)
-    for number, prompt in enumerate(prompts):
-        ids = bpe.encode(prompt)[-room:] if room > 0 else []
-        groups[len(ids)].append((number, ids))
+    room, together = model.config.context - new_tokens, max(1, min(PROMPTS, ROWS // samples))
+    given = [bpe.encode(prompt)[-room:] if room > 0 else [] for prompt in prompts]
+    order = sorted(range(len(prompts)), key=lambda number: len(given[number]))
     drawn: list[list[Program]] = [[] for _ in prompts]
-    for length in sorted(groups):
-        for first in range(0, len(groups[length]), max(1, ROWS // samples)):
-            part = groups[length][first : first + max(1, ROWS // samples)]
-            given = [ids for _, ids in part]
-            written = write(model, bpe, given, new_tokens, (Temperature(temperature),), generator, samples=samples)
-            owners = [one for one in part for _ in range(samples)]
-            scores = mean_log_probs(model, bpe, [ids for _, ids in owners], written, new_tokens)
-            for (number, _), ids, score in zip(owners, written, scores, strict=True):
-                drawn[number].append(Program(first_block(bpe.decode(ids)), score))
+    for first in range(0, len(order), together):
+        part = order[first : first + together]
+        rows = [given[number] for number in part]
+        written = write(model, bpe, rows, new_tokens, (Temperature(temperature),), generator, samples=samples)
+        owners = [number for number in part for _ in range(samples)]
+        scores = mean_log_probs(model, bpe, [given[number] for number in owners], written, new_tokens)
+        for number, ids, score in zip(owners, written, scores, strict=True):
+            drawn[number].append(Program(first_block(bpe.decode(ids)), score))
     return drawn
 
 
@@ -90,11 +87,15 @@ def mean_log_probs(
     """
     end = bpe.special[END]
     rows = [[*ids, end] if len(ids) < new_tokens else list(ids) for ids in written]
-    padded = left_padded([[*given, *row] for given, row in zip(prompts, rows, strict=True)])
-    ids, real = (part.to(device_of(model)) for part in padded)
-    with evaluating(model):
-        each = token_log_probs(model, ids, real)
-    return [float(values[-len(row) :].mean()) for values, row in zip(each.cpu().double(), rows, strict=True)]
+    found = []
+    for first in range(0, len(rows), SCORED):
+        part = rows[first : first + SCORED]
+        texts = [[*given, *row] for given, row in zip(prompts[first : first + SCORED], part, strict=True)]
+        ids, real = (side.to(device_of(model)) for side in left_padded(texts))
+        with evaluating(model):
+            each = token_log_probs(model, ids, real).cpu().double()
+        found += [float(values[-len(row) :].mean()) for values, row in zip(each, part, strict=True)]
+    return found
 
 
 def surest(programs: Sequence[Program]) -> int:

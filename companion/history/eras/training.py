@@ -7,7 +7,7 @@ what each era may spend, an era makes (eq-eras-steps)
 
 updates. C and the training pictures with their distortions are the same for all. So are the optimiser (AdamW with averaged
 weights) and the schedule of its rate, but for the GAN, which keeps the optimiser of its year (`gan.play`).
-There are two budgets: `LIVE`, all four within two minutes of one processor core, and `SHIPPED`, for the weights that come
+There are two budgets: `LIVE`, all four in about a minute of one processor core, and `SHIPPED`, for the weights that come
 with the package (`companion.models`), with networks of 0.37 to 0.49 million weights. Operations on single numbers (activations,
 norms, the optimiser) are not counted, nor is sampling. A live training takes its distorted pictures from a pool
 (`grey.Drawing`), the same one for all eras; the shipped ones distorted each anew.
@@ -30,7 +30,7 @@ from companion.metrics.flops import count_flops
 from companion.training import TrainConfig, train
 from companion.validate import Count, check_number, checked
 
-LIVE, SHIPPED = 6e11, 2e13
+LIVE, SHIPPED = 3e11, 2e13
 POOL = 4  # distorted versions of each picture in a live training
 Size = Literal["live", "shipped"]
 

@@ -18,6 +18,7 @@ arXiv:2305.18290, appendix A.1.
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -94,7 +95,7 @@ class AllWalks:
         """Σ_w π(w) values(w), in a mean over the starts."""
         return float((log_chance.exp() * values).sum() / self.starts)
 
-    @property
+    @cached_property
     def starts(self) -> int:
         """How many places a walk may begin at."""
         return int(self.ids[:, 0].unique().numel())

@@ -60,8 +60,6 @@ def readings(
     """
     rows = [tokenizer.encode("\n".join(plain(turn) for turn in chat.turns)[-8 * tokens :])[-tokens:] for chat in talks]
     found = torch.empty(len(rows), model.config.width)
-    kept = []
-    handle = model.norm.register_forward_hook(lambda module, given, states: kept.append(states))
     with evaluating(model):
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         for first in range(0, len(order), 32):
@@ -70,10 +68,11 @@ def readings(
             ids = real.long()
             for row, i in enumerate(part):
                 ids[row, : len(rows[i])], real[row, : len(rows[i])] = torch.tensor(rows[i]), True
-            model(ids.to(device_of(model)))
-            states = kept.pop().float().cpu() * real[..., None]
+            x = model.tokens(ids.to(device_of(model)))
+            for block in model.blocks:
+                x = block(x)
+            states = model.norm(x).float().cpu() * real[..., None]
             found[part] = states.sum(1) / real.sum(1, keepdim=True)
-    handle.remove()
     return found
 
 
@@ -112,7 +111,10 @@ def fit_reward(
         chance = (gap @ weights).sigmoid()
         slope = alpha * weights - gap.T @ (1 - chance) / len(gap)
         bend = (gap.T * (chance * (1 - chance))) @ gap / len(gap) + alpha * torch.eye(len(weights), dtype=torch.float64)
-        weights = weights - torch.linalg.solve(bend, slope)
+        step = torch.linalg.solve(bend, slope)
+        weights = weights - step
+        if step.abs().max() < 1e-9:
+            break
     return weights.float()
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from companion.metrics.intervals import Interval, wilson
 from companion.validate import checked
-from companion.video.film_judge import digit_crops, judge_films
+from companion.video.film_judge import centroids, digit_crops, judge_films
 from companion.video.measures import jerk
 from companion.video.sora.compression import FRAMES
 
@@ -101,7 +101,7 @@ def variety(films: Float[Tensor, "n 1 frames height width"], digits: Int[Tensor,
     Where a digit is does not matter: the first frame is cut out around its centre. With few films of a name its mean fits
     them too well: compare equal numbers.
     """
-    views = digit_crops(films, judge_films(films).paths)[:, 0]
+    views = digit_crops(films[:, :, :1], centroids(films[:, :, :1]))[:, 0]
     means = torch.zeros_like(views)
     for name in digits.unique():
         means[digits == name] = views[digits == name].mean(0)

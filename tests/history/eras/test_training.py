@@ -52,7 +52,7 @@ def test_the_shipped_networks_are_of_one_size_and_the_budgets_one_number(images)
     nets["GAN"] = nets["GAN"].G
     sizes = {name: sum(p.numel() for p in net.parameters()) for name, net in nets.items()}
     assert all(360_000 < size < 490_000 for size in sizes.values()), sizes
-    assert 30 * LIVE <= SHIPPED <= 40 * LIVE  # the page says thirty times
+    assert 60 * LIVE <= SHIPPED <= 70 * LIVE  # the page says over sixty times
 
 
 def test_all_eras_draw_the_same_pictures_and_all_but_the_gan_share_an_optimiser(images):
