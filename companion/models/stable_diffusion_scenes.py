@@ -123,9 +123,7 @@ def measure(model: Preconditioned, smoke: bool = False) -> dict[str, float]:
         found |= {f"{what}_{name}": share for what, share in score(drawn, asked).shares().items()}
         generator = Generator().manual_seed(2)
         choices = [[scene.caption(), *wrong_captions(scene, 3, generator)] for scene in asked]
-        found[f"picked_{name}"] = float(
-            (picks(_clip(), clip_scenes.tokenizer().encode, drawn, choices) == 0).float().mean()
-        )
+        found[f"picked_{name}"] = float((picks(judge, tokens.encode, drawn, choices) == 0).float().mean())
         if name == "seen":
             contents = [(scene.background, scene.names, scene.relation) for scene in asked]
             own, other = (
