@@ -6,8 +6,8 @@ and beside it the word's embedding alone: a state is mixed with those of the wor
 shows the text tower never saw the mixture either. Latents and words of the training scenes are computed once, before training,
 and kept in 16 bits: a step then costs the denoiser alone.
 
-Times are drawn from a wide law with many near the noise, and samplers take small steps there (eq-sd-shift): a ground of one
-colour is seen through noise that hides all else, so it is decided first.
+Times are drawn from a wide law with many near the noise, and samplers take small steps there (eq-sd-shift). The thought behind
+this choice: a ground of one colour can be seen through noise that hides all else.
 """
 
 from collections.abc import Iterator
@@ -35,6 +35,7 @@ from companion.models import Recipe, autoencoder_scenes, clip_scenes
 from companion.training import TrainConfig, train
 from companion.training.batches import mix
 from companion.training.random import randint
+from companion.validate import Count, checked
 
 STEPS = 12_000
 SCENES = 64_000  # drawn once for training; each is seen six times
@@ -65,7 +66,8 @@ def words() -> Words:
     return Words(tokens, model.text)
 
 
-def training_set(n: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+@checked
+def training_set(n: Count, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """Of ``n`` scenes: latents and words in 16 bits, and which words are real."""
     latents, read, parts = autoencoder_scenes.load(), words(), []
     for some in _training_scenes(n, seed):
@@ -110,9 +112,10 @@ def measure(model: Preconditioned, smoke: bool = False) -> dict[str, float]:
     """Of pictures drawn from captions, guidance 3, 16 steps: the share that is right in each respect, read by rule.
 
     ``_seen`` are captions of the training set, ``_held`` those with a pair or triple that no training scene has. ``picked`` is
-    the share whose caption the shipped CLIP tells from three wrong ones. ``remembered`` is the share of the seen ones that are
-    nearer to the training picture of their caption than to another picture that the caption describes as well: a half for a
-    model that remembers none.
+    the share whose caption the shipped CLIP tells from three wrong ones; as the denoiser listens to that CLIP's text tower, it
+    is no independent judge. ``remembered`` is of those seen that name two things, few of which stand twice in the training set:
+    the share that is nearer to its training picture than to another arrangement of the same things. It is about a half of a
+    model that remembers none, and 1 of one that gives training pictures back.
     """
     n, painter, found = 8 if smoke else 100, together(model), {}
     judge, tokens = clip_scenes.load()
@@ -125,10 +128,10 @@ def measure(model: Preconditioned, smoke: bool = False) -> dict[str, float]:
         choices = [[scene.caption(), *wrong_captions(scene, 3, generator)] for scene in asked]
         found[f"picked_{name}"] = float((picks(judge, tokens.encode, drawn, choices) == 0).float().mean())
         if name == "seen":
-            contents = [(scene.background, scene.names, scene.relation) for scene in asked]
-            own, other = (
-                (drawn - render(some)).flatten(1).norm(dim=1) for some in (asked, arrange(contents, generator))
-            )
+            two = [i for i, scene in enumerate(asked) if scene.relation is not None]
+            contents = [(asked[i].background, asked[i].names, asked[i].relation) for i in two]
+            pictures = render([asked[i] for i in two]), render(arrange(contents, generator))
+            own, other = ((drawn[two] - some).flatten(1).norm(dim=1) for some in pictures)
             found["remembered"] = float((own < other).float().mean())
     return found
 

@@ -13,6 +13,9 @@ Sources: Jordan et al., "Muon: An optimizer for hidden layers in neural networks
 "Muon is scalable for LLM training", arXiv:2502.16982.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -27,7 +30,22 @@ class Muon(torch.optim.AdamW):
     """Muon for the groups with ``"orthogonal": True``, AdamW for the others.
 
     A kernel counts as the matrix of its output channels by all else. The momentum stands where AdamW keeps its own.
+
+    Raises:
+        ValueError: a group that does not say which it is, or a vector among the orthogonal.
     """
+
+    def __init__(self, groups: Iterable[dict[str, Any]], **how: Any) -> None:
+        groups = [dict(group, params=[*group["params"]]) for group in groups]
+        for group in groups:
+            if not isinstance(group.get("orthogonal"), bool):
+                raise ValueError(f"groups: got orthogonal = {group.get('orthogonal')!r}, wanted True or False in each")
+            for parameter in group["params"] if group["orthogonal"] else ():
+                if parameter.ndim < 2:
+                    raise ValueError(
+                        f"groups: got a parameter of shape {tuple(parameter.shape)}, wanted matrices or kernels"
+                    )
+        super().__init__(groups, **how)
 
     @torch.no_grad()
     def step(self) -> None:

@@ -9,6 +9,7 @@ from torch.optim import _muon
 
 from companion.training.muon import Muon, orthogonal
 from companion.training.optimization import TrainConfig, Updater
+from tests.conftest import rejects
 
 
 @pytest.mark.parametrize("shape", [(6, 6), (5, 40), (40, 5), (64, 96)])
@@ -86,3 +87,19 @@ def test_updater_gives_matrices_to_muon_and_the_rest_to_adamw():
         for (name, a), b in zip(net.named_parameters(), other.parameters(), strict=True)
     }
     assert same == {name: "weight" not in name or name.startswith("1") for name in same}
+
+
+def test_a_parameter_without_a_gradient_stays() -> None:
+    used, unused = nn.Parameter(torch.ones(2, 3)), nn.Parameter(torch.ones(2, 3))
+    used.grad = torch.ones(2, 3)
+    Muon([{"params": [used, unused], "orthogonal": True}], lr=0.1, weight_decay=0.5).step()
+    assert (used != 1).all() and (unused == 1).all()
+
+
+def test_groups_say_which_they_are_and_vectors_have_no_orthogonal_matrix() -> None:
+    for group in (
+        {"params": [nn.Parameter(torch.ones(2, 3))]},
+        {"params": [nn.Parameter(torch.ones(3))], "orthogonal": True},
+    ):
+        with rejects("groups"):
+            Muon([group], lr=0.1)

@@ -34,18 +34,18 @@ def keep(
 
 
 def _codes(g: Generator) -> list[tuple[Tensor]]:
-    return [(3 * torch.randn(n, 2, 4, 4, generator=g) + 5,) for n in (4, 9)]
+    return [(3 * torch.randn(n, 2, 32, 32, generator=g) + 5,) for n in (40, 60)]  # so many that n and n - 1 are alike
 
 
 def _attention(g: Generator) -> list[tuple[Tensor, ...]]:
     return [
         (torch.randn(n, d, generator=g), torch.randn(m, d, generator=g), torch.randn(m, e, generator=g))
-        for n, m, d, e in ((5, 3, 4, 2), (2, 6, 9, 3))
+        for n, m, d, e in ((5, 3, 5, 2), (2, 6, 8, 3))
     ]
 
 
 def _starts(g: Generator) -> list[tuple[Tensor, Tensor, float]]:
-    return [(*torch.randn(2, 3, 4, generator=g), strength) for strength in (0.3, 0.8)]
+    return [(*torch.randn(2, 3, 4, generator=g), strength) for strength in (0.37, 0.81)]
 
 
 def _holes(g: Generator) -> list[tuple[Tensor, ...]]:
@@ -62,6 +62,8 @@ TRIES = (
             "one over the variance": lambda z: (1 / z.var(), z.mean()),
             "the number of Stable Diffusion's own autoencoder": lambda z: (torch.tensor(0.18215), torch.tensor(0.0)),
             "without the shift": lambda z: (1 / z.std(), torch.tensor(0.0)),
+            "shift and scale have changed places": lambda z: (z.mean(), 1 / z.std()),
+            "the shift is taken after scaling": lambda z: (1 / z.std(), z.mean() / z.std()),
         },
     ),
     Try(
@@ -70,6 +72,9 @@ TRIES = (
             "not divided by the root of the width": lambda q, k, v: (q @ k.T).softmax(1) @ v,
             "the shares sum to 1 over places, not over words": lambda q, k, v: (
                 (q @ k.T / math.sqrt(q.shape[1])).softmax(0) @ v
+            ),
+            "divided by the root of the width after the softmax": lambda q, k, v: (
+                ((q @ k.T).softmax(1) / math.sqrt(q.shape[1])) @ v
             ),
             "divided by the width, not by its root (I19)": lambda q, k, v: (q @ k.T / q.shape[1]).softmax(1) @ v,
         },

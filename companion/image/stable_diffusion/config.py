@@ -79,6 +79,7 @@ class TextUNetConfig:
             raise ValueError(f"attention, heads: got {got} levels, wanted one for each of {len(self.widths)} widths")
         for width, heads in zip(self.widths, self.heads, strict=True):
             check_count("widths", width)
+            check_count("heads", heads)
             if width % self.groups or width % heads:
                 raise ValueError(
                     f"widths: got {width}, wanted a multiple of groups = {self.groups} and heads = {heads}"

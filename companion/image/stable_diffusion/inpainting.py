@@ -7,8 +7,8 @@ denoiser's answer is replaced, m being 1 in the hole and z the given latents:
 
 and the noise is what then is left of z_t, so outside each step ends exactly on the path of the given picture.
 
-Where a thing is to stand is decided in the first steps, by noise that knows of no hole. So Lugmayr et al., "RePaint", 2022,
-arXiv:2201.09865, section 4.2, take steps again: from the later time s back to t, with fresh noise,
+Inside, each step is decided before the denoiser has seen how it meets the rest. So Lugmayr et al., "RePaint", 2022,
+arXiv:2201.09865, section 4.2, take steps again, that the two be fitted: from the later time s back to t, with fresh noise,
 
 - :math:`z_t = r z_s + \sqrt{\sigma_t^2 - r^2 \sigma_s^2}\; \epsilon, \quad r = \alpha_t / \alpha_s` (eq-sd-again)
 
@@ -26,7 +26,13 @@ from companion.training.random import randn
 from companion.validate import Count, Finite, checked
 
 
-def keep_outside(denoiser: Denoiser, path: Path, hole: Bool[Tensor, "n 1 rows columns"], z: Tensor) -> Denoiser:
+@checked
+def keep_outside(
+    denoiser: Denoiser,
+    path: Path,
+    hole: Bool[Tensor, "n 1 rows columns"],
+    z: Float[Tensor, "n channels rows columns"],
+) -> Denoiser:
     """A denoiser that knows the latents outside the hole (eq-sd-inpaint)."""
 
     def knowing(z_t: Tensor, t: Tensor) -> Prediction:

@@ -3,9 +3,9 @@ r"""Latents: the pictures of a trained autoencoder in the units in which a diffu
 Rombach et al., 2021, arXiv:2112.10752, appendix G: an autoencoder's grid may spread by any number, while a path to noise is
 made for data that spread by 1. So
 
-- :math:`z = s\, (\mu(x) - b), \quad x = D(z / s + b)` (eq-sd-latents)
+- :math:`z = \gamma\, (\mu(x) - b), \quad x = D(z / \gamma + b)` (eq-sd-latents)
 
-with s and b measured once, on training pictures (`measured_scale`); of Stable Diffusion's own autoencoder s is 0.18215, and
+with γ and b measured once, on training pictures (`measured_scale`); of Stable Diffusion's own autoencoder γ is 0.18215, and
 that number belongs to no other. The posterior's mean is used, without its noise.
 
 Small pictures come in squares: the s × s pixels of a square are the channels of one place, so that the convolutions work on
@@ -45,7 +45,7 @@ class Latents:
 
     Attributes:
         autoencoder: trained, in evaluation mode.
-        scale: s.
+        scale: γ.
         shift: b.
         square: how many pixels high and wide the squares are that become channels; 1 for none.
     """
@@ -89,6 +89,12 @@ def squares(pictures: Float[Tensor, "n channels height width"], side: Count) -> 
 
 
 @checked
-def measured_scale(means: Float[Tensor, "n latent rows columns"]) -> tuple[float, float]:
-    """Scale and shift that give these latents, as the autoencoder made them, mean 0 and spread 1."""
+def measured_scale(means: Finite[Tensor, "n latent rows columns"]) -> tuple[float, float]:
+    """Scale and shift that give these latents, as the autoencoder made them, mean 0 and spread 1.
+
+    Raises:
+        ValueError: latents that do not spread.
+    """
+    if not means.numel() > 1 or means.min() == means.max():
+        raise ValueError(f"means: got {means.numel()} numbers that do not spread, wanted latents of several pictures")
     return 1 / float(means.double().std()), float(means.double().mean())

@@ -40,6 +40,7 @@ from companion.validate import Count, Finite, NonNegative, Positive, Share, chec
 Condition = Callable[[Sequence[str]], tuple[Tensor, Tensor]]
 
 
+@checked
 @dataclass(frozen=True)
 class StableDiffusion:
     """A text-to-image model of three parts, none of which knows the others.
@@ -130,13 +131,13 @@ class StableDiffusion:
         """Given pictures, changed to suit their prompts.
 
         Args:
-            strength: the share of the sampler's steps that are taken: 1 begins at noise and keeps nothing.
+            strength: the share of the sampler's steps that are taken, at least one: 1 begins at noise and keeps nothing.
             steps: of the whole way from noise.
         """  # fmt: skip
         _one_each(pictures, prompts)
         times = self.times(steps)
         times = times[-1 - max(1, round(strength * steps)) :]
-        z = self.latents.encode(pictures)
+        z = self._encoded(pictures)
         first = torch.full((len(z),), times[0], device=z.device)
         z_t = q_sample(self.path, z, first, self.noise(len(z), generator))
         return self.latents.decode(ddim_sample(self.denoiser(prompts, scale, negative), self.path, z_t, times))
@@ -162,11 +163,20 @@ class StableDiffusion:
             rounds: how often each step is taken (eq-sd-again).
         """  # fmt: skip
         _one_each(pictures, prompts)
-        z, noise = self.latents.encode(torch.where(hole[:, None], 0.0, pictures)), self.noise(len(pictures), generator)
+        z, noise = self._encoded(torch.where(hole[:, None], 0.0, pictures)), self.noise(len(pictures), generator)
         places = F.adaptive_max_pool2d(hole[:, None].float(), self.shape[1:]) > 0
         denoiser = keep_outside(self.denoiser(prompts, scale, negative), self.path, places, z)
         drawn = self.latents.decode(sample_again(denoiser, self.path, noise, self.times(steps), rounds, generator))
         return torch.where(hole[:, None], drawn, pictures)
+
+    def _encoded(self, pictures: Tensor) -> Tensor:
+        z = self.latents.encode(pictures)
+        if z.shape[1:] != self.shape:
+            got, wanted = tuple(z.shape[1:]), tuple(self.shape)
+            raise ValueError(
+                f"pictures: got {tuple(pictures.shape)}, whose latents are {got}, wanted latents of {wanted}"
+            )
+        return z
 
 
 def _one_each(pictures: Tensor, prompts: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from companion.diffusion.paths import Path
 from companion.image.stable_diffusion.unet import TextUNet
-from companion.validate import checked
+from companion.validate import Finite, checked
 
 
 class Preconditioned(nn.Module):
@@ -40,7 +40,7 @@ class Preconditioned(nn.Module):
         nn.init.zeros_(inner.conv_out.bias)
 
     @checked
-    def measure(self, latents: Float[Tensor, "n channels rows columns"]) -> None:
+    def measure(self, latents: Finite[Tensor, "n channels={self.inner.config.channels} rows columns"]) -> None:
         """Take the spread of each channel from training latents, about 0: s² is the mean square."""
         self.spread.copy_(latents.float().square().mean((0, 2, 3)).sqrt())
 

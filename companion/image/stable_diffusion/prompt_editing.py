@@ -1,13 +1,13 @@
 r"""Changing a word and keeping the picture: attention to words, looked at and lent.
 
-Hertz et al., "Prompt-to-Prompt Image Editing with Cross Attention Control", 2022, arXiv:2208.01626. What stands where is
-decided early, and by the attention A of the places to the words (eq-sd-cross). Two pictures are drawn from the same noise, one
-for each prompt; in the first share of the steps the second gets the first's attention with its own words' values,
+Hertz et al., "Prompt-to-Prompt Image Editing with Cross Attention Control", 2022, arXiv:2208.01626. What stands where
+depends on the noise, and on the attention A of the places to the words (eq-sd-cross). Two pictures are drawn from the same
+noise, one for each prompt; in the first share of the steps the second gets the first's attention with its own words' values,
 
 - :math:`\text{edited: } x \leftarrow x + A_\text{source}\, c_\text{edited} W_v W_o` (eq-sd-edit)
 
-so a new word is painted where the old one stood. Both prompts have equally many words. `word_maps` shows A: which places took
-from which word. Departure: the places' attention to each other is not lent.
+so a new word is painted nearer to where the old one stood. Both prompts have equally many words. `word_maps` shows A: which
+places took from which word. Departure: the places' attention to each other is not lent.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from companion.diffusion.ddim import ddim_sample
 from companion.image.stable_diffusion.pipeline import StableDiffusion
 from companion.image.stable_diffusion.text_blocks import TextBlock
-from companion.validate import Count, NonNegative, Share, checked
+from companion.validate import Count, NonNegative, Positive, Share, checked
 
 
 @contextmanager
@@ -101,7 +101,7 @@ def word_maps(
     prompts: Sequence[str],
     generator: Generator,
     *,
-    scale: NonNegative = 3.0,
+    scale: Positive = 3.0,
     steps: Count = 20,
 ) -> tuple[Float[Tensor, "n channels height width"], Float[Tensor, "n words rows columns"]]:
     """Pictures, and how much each place took from each word, start and end included: the mean over heads, blocks and steps.

@@ -36,7 +36,13 @@ def swaps(n: Count, generator: Generator) -> tuple[list[Scene], list[Scene]]:
 
 @checked
 def holes(some: Sequence[Scene]) -> Bool[Tensor, "n 32 32"]:
-    """True in the square of the one thing of each scene."""
+    """True in the square of the one thing of each scene.
+
+    Raises:
+        ValueError: a scene of several things.
+    """
+    if several := [scene.names for scene in some if len(scene.things) != 1]:
+        raise ValueError(f"some: got a scene of {several[0]}, wanted one thing in each")
     mask = torch.zeros(len(some), SIDE, SIDE, dtype=torch.bool)
     for one, scene in zip(mask, some, strict=True):
         (thing,) = scene.things
@@ -44,6 +50,7 @@ def holes(some: Sequence[Scene]) -> Bool[Tensor, "n 32 32"]:
     return mask
 
 
+@checked
 def shifts(before: Float[Tensor, "n 3 32 32"], after: Float[Tensor, "n 3 32 32"]) -> Float[Tensor, "m"]:
     """By how many pixels the middle of the thing moved, of the pairs of pictures in each of which one thing is read."""
     middles = []

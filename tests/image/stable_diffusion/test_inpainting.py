@@ -75,6 +75,10 @@ def test_rounds_keep_the_variance_of_normal_data(path) -> None:
 
 
 def test_bad_input() -> None:
+    with rejects("hole"):
+        keep_outside(normal_denoiser(RectifiedFlow(), torch.ones(3)), RectifiedFlow(), HOLE[:, 0], GIVEN)
+    with rejects("z"):
+        keep_outside(normal_denoiser(RectifiedFlow(), torch.ones(3)), RectifiedFlow(), HOLE, GIVEN[:1])
     with rejects("rounds"):
         sample_again(
             normal_denoiser(RectifiedFlow(), torch.ones(1)), RectifiedFlow(), torch.zeros(1, 1, 1, 1), 3, 0, gen()

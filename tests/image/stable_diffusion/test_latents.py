@@ -60,3 +60,14 @@ def test_the_autoencoder_moves_to_a_device_and_the_numbers_stay() -> None:
     there = here.to("meta")
     assert {p.device.type for p in there.autoencoder.parameters()} == {"meta"}
     assert (there.scale, there.shift, there.square) == (0.5, 2.0, 2)
+
+
+def test_pictures_end_at_both_bounds() -> None:
+    ends = Latents(Doubler()).decode(torch.tensor([-100.0, 100.0]).view(2, 1, 1, 1).expand(2, 3, 2, 2))
+    assert ends.min() == -1 and ends.max() == 1
+
+
+def test_latents_that_do_not_spread_have_no_scale() -> None:
+    for wrong in (torch.zeros(2, 1, 2, 2), torch.zeros(1, 1, 1, 1), torch.full((2, 1, 2, 2), float("nan"))):
+        with rejects("means"):
+            measured_scale(wrong)

@@ -36,9 +36,10 @@ condition = Two()
 
 def painter() -> StableDiffusion:
     net = TextUNet(TextUNetConfig(3, 6, (8, 8), (True, False), (2, 2), groups=4, time_scale=100.0)).eval()
+    generator = gen(1)
     with torch.no_grad():
         for parameter in net.parameters():
-            parameter.add_(0.15 * torch.randn(parameter.shape, generator=gen(1)))
+            parameter.add_(0.15 * torch.randn(parameter.shape, generator=generator))
     return StableDiffusion(Two(), net, Latents(Doubler(), 0.5, 6.0), (3, 4, 4), RectifiedFlow(), "velocity")
 
 
@@ -203,3 +204,31 @@ def test_bad_input_is_refused() -> None:
         PAINTER.text_to_image(["red"], gen(), scale=-1.0)
     with pytest.raises(KeyError):
         PAINTER.text_to_image(["purple"], gen())
+
+
+@pytest.mark.parametrize("how", [{"scale": 1.5}, {"negative": "green"}], ids=["scale", "negative"])
+def test_guidance_counts_in_changes_and_in_holes_too(how) -> None:
+    for draw in (
+        lambda **how: PAINTER.image_to_image(GIVEN, ["red", "blue"], 0.5, gen(), steps=4, **how),
+        lambda **how: PAINTER.inpaint(GIVEN, TestInpaint.hole, ["red", "blue"], gen(), steps=4, **how),
+    ):
+        assert (draw(**how) - draw()).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(("strength", "taken"), [(0.0, 1), (0.04, 1), (0.29, 3), (0.31, 3), (1.0, 10)])
+def test_strength_is_the_nearest_number_of_steps_and_at_least_one(strength, taken) -> None:
+    seen = []
+    watched = replace(PAINTER, net=lambda z, t, *told: seen.append(float(t[0])) or PAINTER.net(z, t, *told))
+    watched.image_to_image(GIVEN[:1], ["red"], strength, gen(), steps=10)
+    assert seen == pytest.approx([1 - i / 10 for i in range(taken, 0, -1)])
+
+
+def test_pictures_of_another_size_and_a_shift_that_is_none_are_refused() -> None:
+    other = torch.zeros(1, 3, 8, 8)
+    with rejects("pictures"):
+        PAINTER.image_to_image(other, ["red"], 0.5, gen())
+    with rejects("pictures"):
+        PAINTER.inpaint(other, torch.ones(1, 8, 8, dtype=torch.bool), ["red"], gen())
+    for shift in (0.0, -1.0, float("nan")):
+        with rejects("shift"):
+            replace(PAINTER, shift=shift)

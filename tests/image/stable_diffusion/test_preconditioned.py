@@ -9,7 +9,7 @@ from companion.image.stable_diffusion.config import TextUNetConfig
 from companion.image.stable_diffusion.linear_autoencoder import normal_denoiser
 from companion.image.stable_diffusion.preconditioned import Preconditioned
 from companion.image.stable_diffusion.unet import TextUNet
-from tests.conftest import gen
+from tests.conftest import gen, rejects
 
 PATH = RectifiedFlow()
 SPREAD = torch.tensor([3.0, 0.2, 1.0])
@@ -66,3 +66,25 @@ def test_the_loss_of_the_velocity_is_finite_next_to_the_data_and_gradients_reach
     loss.backward()
     assert loss.item() == pytest.approx(float((SPREAD**2 / SPREAD**2).mean()), rel=0.5)
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_the_spread_is_about_0_and_of_latents_in_16_bits() -> None:
+    model = denoiser()
+    model.measure(DATA + 2)
+    torch.testing.assert_close(model.spread, (SPREAD**2 + 4).sqrt(), rtol=0.05, atol=0)
+    model.measure((100 * DATA).half())
+    torch.testing.assert_close(model.spread, 100 * SPREAD, rtol=0.05, atol=0)
+
+
+def test_time_and_text_reach_the_network_as_they_are(monkeypatch) -> None:
+    model, seen = denoiser(), []
+    monkeypatch.setattr(model.inner, "forward", lambda z, *told: seen.extend(told) or torch.zeros_like(z))
+    mask = torch.rand(len(T), 2, generator=gen(5)) > 0.5
+    model(NOISY, T, TEXT, mask)
+    assert all(torch.equal(got, want) for got, want in zip(seen, (T, TEXT, mask), strict=True))
+
+
+def test_latents_of_other_channels_or_without_numbers_are_not_measured() -> None:
+    for wrong in (DATA[:, :1], DATA.new_full((2, 3, 2, 2), float("nan"))):
+        with rejects("latents"):
+            denoiser().measure(wrong)

@@ -1,5 +1,7 @@
 """Prompt editing: whose attention is used when, that control ends, and maps of words that add up."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -40,7 +42,7 @@ def test_the_source_never_changes_and_the_edit_does_with_the_share() -> None:
     assert min((a - b).abs().max() for a, b in zip(edits, edits[1:], strict=False)) > 1e-4
 
 
-@pytest.mark.parametrize("scale", [1.0, 3.0])
+@pytest.mark.parametrize("scale", [0.0, 1.0, 3.0])
 def test_it_is_lent_in_the_first_steps_only(scale, monkeypatch) -> None:
     seen = []
     monkeypatch.setattr(
@@ -87,3 +89,40 @@ def test_bad_input_is_refused() -> None:
         pass
     with controlled(PAINTER.net, lambda a: a), rejects("net"), controlled(PAINTER.net, lambda a: a):
         pass
+
+
+@pytest.mark.parametrize(("share", "lent"), [(0.4, 2), (0.3, 1), (0.1, 0)])
+def test_the_share_is_the_nearest_number_of_steps(share, lent, monkeypatch) -> None:
+    seen = []
+    monkeypatch.setattr(
+        "companion.image.stable_diffusion.prompt_editing.lend", lambda a, parts: seen.append(parts) or a
+    )
+    edit_prompts(PAINTER, ["red"], ["blue"], gen(), share=share, steps=4)
+    assert len(seen) == lent * sum(isinstance(module, TextBlock) for module in PAINTER.net.modules())
+
+
+def test_edits_and_maps_use_the_painters_times_and_guidance() -> None:
+    shifted, how = replace(PAINTER, shift=3.0), {"scale": 1.5, "steps": 4}
+    want = shifted.text_to_image(["red"], gen(), **how)
+    source, _ = edit_prompts(shifted, ["red"], ["blue"], gen(), **how)
+    drawn, _ = word_maps(shifted, ["red"], gen(), **how)
+    for got in (source, drawn):
+        torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
+
+
+def test_maps_of_oblong_pictures_lie_as_the_pictures_do() -> None:
+    oblong, seen = replace(PAINTER, shape=(3, 4, 8)), []
+    with controlled(PAINTER.net, lambda attention: seen.append(attention) or attention):
+        oblong.text_to_image(["red"], gen(), steps=1)
+    total = torch.zeros(2, 4, 8)
+    for one in seen:
+        times = 1 if one.shape[2] == 32 else 2
+        total += (
+            one[-1].mean(0).T.reshape(2, 4 // times, 8 // times).repeat_interleave(times, 1).repeat_interleave(times, 2)
+        )
+    torch.testing.assert_close(word_maps(oblong, ["red"], gen(), steps=1)[1][0], total / len(seen))
+
+
+def test_maps_of_no_prompt_are_refused() -> None:
+    with rejects("scale"):
+        word_maps(PAINTER, ["red"], gen(), scale=0.0, steps=1)

@@ -42,3 +42,8 @@ def test_a_shift_is_the_distance_of_the_middles_where_one_thing_is_read_in_both(
 def test_bad_input() -> None:
     with rejects("n"):
         swaps(0, gen())
+    two = Scene("mint", (Placed("red heart", 1, 10, 14), Placed("cat", 17, 10, 14)), "left of")
+    with rejects("some"):
+        holes([two])
+    with rejects("after"):
+        shifts(render([two]), render([two, two]))

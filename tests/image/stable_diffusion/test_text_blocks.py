@@ -10,10 +10,10 @@ from tests.conftest import gen
 
 
 def random_block(width: int = 6, heads: int = 2, context: int = 5) -> TextBlock:
-    block = TextBlock(width, heads, context).double()
+    block, generator = TextBlock(width, heads, context).double(), gen(1)  # one for all: else norms would be alike
     with torch.no_grad():
         for parameter in block.parameters():
-            parameter.normal_(std=0.5, generator=gen(1))
+            parameter.normal_(std=0.5, generator=generator)
     return block.eval()
 
 
@@ -75,8 +75,9 @@ def test_control_sees_shares_that_sum_to_1_and_what_it_returns_is_used() -> None
 @torch.no_grad()
 def test_a_picture_goes_through_as_places_and_comes_back_in_order() -> None:
     layer = TextAttention(6, 2, 5, groups=3).eval()
+    generator = gen(1)
     for parameter in layer.parameters():
-        parameter.normal_(std=0.5, generator=gen(1))
+        parameter.normal_(std=0.5, generator=generator)
     x, text = torch.randn(2, 6, 2, 3, generator=gen(4)), TEXT.float()
     places = nn.functional.group_norm(x, 3, layer.norm.weight, layer.norm.bias, 1e-6).permute(0, 2, 3, 1)
     inner = layer.transformer_blocks[0](layer.proj_in(places.reshape(2, 6, 6)), text)

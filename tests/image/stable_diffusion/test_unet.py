@@ -143,3 +143,21 @@ def test_bad_input_is_refused() -> None:
         replace(FIRST, heads=(3, 2))
     with rejects("attention"):
         replace(FIRST, attention=(True,))
+
+
+def test_one_number_of_heads_is_for_all_levels() -> None:
+    some = {"block_out_channels": [32] * 2, "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"],
+            "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D"], "attention_head_dim": 4}  # fmt: skip
+    assert unet_config(UNET_FIELDS.of({"_class_name": "UNet2DConditionModel"} | some, "here"), "here").heads == (4, 4)
+
+
+def test_parameters_have_the_asked_type_whatever_the_files_is(tmp_path) -> None:
+    theirs_of(FIRST, tmp_path)
+    assert {p.dtype for p in TextUNet.from_pretrained(tmp_path, dtype=torch.float64).parameters()} == {torch.float64}
+
+
+def test_other_epsilons_and_groups_that_do_not_fit_are_refused(tmp_path) -> None:
+    with rejects("norm_eps"):
+        UNET_FIELDS.of({"_class_name": "UNet2DConditionModel", "norm_eps": 1e-6}, "here")
+    with rejects("groups"):
+        replace(FIRST, groups=3)
