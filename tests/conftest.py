@@ -1,6 +1,7 @@
 """What every test has: one thread, seeded random numbers, no network; `gen` for generators and `rejects` for bad input."""
 
 import contextlib
+import gc
 import os
 import re
 from collections.abc import Iterator
@@ -11,6 +12,26 @@ import torch
 
 # Also in the processes that tests start: two threads that share a core with another test wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# And for the workers, which start after this: glibc gives a large tensor's memory back to the system when it is freed, and the
+# next one waits until the system has wiped as much again: up to half of the time of what takes many examples at once.
+os.environ.setdefault("MALLOC_MMAP_MAX_", "0")
+os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**30))
+# Where there is no such device torch still notes each seed for it, with the whole stack as text: before every test and at every
+# step of a training.
+for device in (torch.cuda, torch.xpu, torch.mtia):
+    if not device.is_available():
+        device.manual_seed_all = lambda seed: None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[object]:
+    """What is imported and collected stays: to look for garbage among a million objects takes half a second each time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

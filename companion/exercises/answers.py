@@ -70,12 +70,7 @@ class Answer:
         """
         copies = [_copy(value) for value in inputs]
         keep = _Keep()
-
-        def run() -> None:
-            with keep:
-                keep.result = self._function(*copies)
-
-        thread = threading.Thread(target=run, daemon=True)
+        thread = threading.Thread(target=keep.run, args=(self._function, copies), daemon=True)
         with contained():
             thread.start()
             if not _ends(thread, self._seconds):
@@ -159,11 +154,13 @@ def contained() -> Iterator[None]:
     dtype, disabled = torch.get_default_dtype(), logging.root.manager.disable
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
-        logging.disable()
+        if disabled < logging.CRITICAL:  # else it is already so; and each change goes through all loggers there are
+            logging.disable()
         try:
             yield
         finally:
-            logging.disable(disabled)
+            if logging.root.manager.disable != disabled:
+                logging.disable(disabled)
             torch.set_default_dtype(dtype)
 
 
@@ -204,6 +201,10 @@ class _Keep:
     def __init__(self) -> None:
         self.result: Any = None
         self.error: BaseException | None = None
+
+    def run(self, function: Callable[..., Any], inputs: Sequence[Any]) -> None:
+        with self:
+            self.result = function(*inputs)
 
     def __enter__(self) -> None:
         return None

@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import functools
 import json
 import re
 import statistics
@@ -34,25 +35,31 @@ LAST_SECTIONS = ["What goes wrong", "How today's systems differ", "Summary", "Ex
 
 @pytest.fixture(params=PATHS, ids=notebooks.name)
 def lesson(request: pytest.FixtureRequest) -> "Lesson":
-    return Lesson(request.param)
+    return read(request.param)
 
 
 class Lesson:
+    """What the tests look at; they change nothing in it, so that it is read once for all of them."""
+
     def __init__(self, path: Path) -> None:
         self.path, self.name, self.notebook = path, notebooks.name(path), notebooks.read(path)
         self.code = notebooks.code_cells(self.notebook)
         self.prose = notebooks.prose(self.notebook)
         self.is_chapter = path.parent == notebooks.BOOK
         self.section = "{}.{}".format(*map(int, re.match(r"(\d)_(\d\d)", self.name).groups()))  # 3_03_… is 3.3
-
-    def calls(self, function: str) -> list[tuple[int, ast.Call]]:
-        """Each call of a function by its name, with the number of its cell."""
-        return [
+        self.all_calls = [
             (number, node)
             for number, cell in enumerate(self.code)
             for node in ast.walk(ast.parse(cell.source))
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == function
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
         ]
+
+    def calls(self, function: str) -> list[tuple[int, ast.Call]]:
+        """Each call of a function by its name, with the number of its cell."""
+        return [(number, call) for number, call in self.all_calls if call.func.id == function]
+
+
+read = functools.cache(Lesson)
 
 
 def first_arguments(calls: list[tuple[int, ast.Call]]) -> list[str]:
@@ -273,7 +280,7 @@ def test_few_lessons_take_long_and_all_together_fit_into_their_time() -> None:
 
 
 def test_names_are_unique_in_the_book() -> None:
-    found = [Lesson(path) for path in PATHS]
+    found = [read(path) for path in PATHS]
     for kind, names in {
         "claim": [id for one in found for id in first_arguments(one.calls("claim"))],
         "glue": [id for one in found for id in first_arguments(one.calls("glue"))],

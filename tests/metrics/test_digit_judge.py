@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from companion.data import digits
+from companion.metrics import digit_judge
 from companion.metrics.digit_judge import DigitJudge, cnn_fid, judge, judge_features, opinion, recognised
 from companion.metrics.frechet import frechet_floor
 from companion.weights import card
@@ -49,6 +50,24 @@ def test_features_decide_the_answer(held_out):
     features = judge_features(images)
     assert features.shape == (5, 64)
     torch.testing.assert_close(judge().head(features.relu()).softmax(1), opinion(images))
+
+
+def test_features_of_many_images_are_computed_once_and_those_of_other_images_are_others(monkeypatch, held_out):
+    monkeypatch.setattr(digit_judge, "_KEPT", {})
+    monkeypatch.setattr(digit_judge, "MANY", 50)
+    sets = [held_out.images[i : i + 50] for i in range(6)]
+    model = judge(held_out.images.device)
+    wanted, plain, computed = [judge_features(images, model=model) for images in sets], model.features, []
+    monkeypatch.setattr(model, "features", lambda part: computed.append(part) or plain(part))
+    for images, features in zip(sets, wanted, strict=True):
+        for _ in range(2):
+            found = judge_features(images.clone())
+            assert torch.equal(found, features)
+            found.zero_()  # a caller cannot spoil what is remembered
+    assert len(computed) == len(sets) and len(digit_judge._KEPT) == 4
+    for images, own in ((sets[0][:49], None), (sets[-1], model), (sets[-1].double(), None)):
+        judge_features(images, model=own)
+    assert len(computed) == len(sets) + 3
 
 
 def test_the_distance_sees_blur_noise_and_missing_digits(held_out, others):

@@ -210,9 +210,8 @@ def _beam_all(answer: Answer, g: Generator) -> str:
 def _beam_width(answer: Answer, g: Generator) -> str:
     while True:
         tree = _Tree(g, 4, 4)
-        narrow, wanted, wide = (tree.best(width) for width in (1, 2, 256))
-        added = tree.best(2, tree.added)
-        if len({narrow, wanted, wide}) == 3 and added not in (wanted, narrow):
+        narrow, wanted, added = tree.best(1), tree.best(2), tree.best(2, tree.added)
+        if len({narrow, wanted, added}) == 3 and (wide := tree.best(256)) not in (narrow, wanted):
             break
     mistakes = {
         "nothing is ever dropped from the beam": wide,

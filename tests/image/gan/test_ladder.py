@@ -1,13 +1,11 @@
 """The ladder: one change a rung, runs that are made once, and a shipped table that has them all."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from companion.__main__ import main
 from companion.data import digits
 from companion.data.stacked import MODES, Stacks
 from companion.image.gan import ladder
@@ -26,8 +24,6 @@ from companion.image.gan.reading import grey, read_nearest
 from companion.metrics.class_coverage import coverage
 from companion.metrics.digit_judge import cnn_fid
 from tests.conftest import gen, rejects
-
-COMMAND = [sys.executable, "-m", "companion", "measure", "gan_ladder"]
 
 
 def parts(rung: str) -> dict[str, object]:
@@ -92,10 +88,13 @@ def test_the_shipped_table_has_every_rung_once() -> None:
 
 
 @pytest.mark.slow
-def test_it_runs_through_as_a_command_and_makes_nothing_twice(tmp_path: Path) -> None:
+def test_it_runs_through_as_a_command_and_makes_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     before, table = TABLE.read_bytes(), tmp_path / "table.csv"
-    done = subprocess.run([*COMMAND, "--smoke", "--table", str(table)], capture_output=True, text=True, env=os.environ)
-    assert done.returncode == 0 and f"gan_ladder: {len(RUNGS)} runs" in done.stdout, done.stderr
+    monkeypatch.setattr("sys.argv", ["companion", "measure", "gan_ladder", "--smoke", "--table", str(table)])
+    main()
+    assert f"gan_ladder: {len(RUNGS)} runs" in capsys.readouterr().out
     made = table.read_bytes()
     assert len(make_ladder(smoke=True, path=table)) == len(RUNGS)
     assert table.read_bytes() == made and TABLE.read_bytes() == before

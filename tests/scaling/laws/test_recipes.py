@@ -1,27 +1,26 @@
 """Both recipes run through in seconds, as commands, and leave the shipped tables alone."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from companion.__main__ import main
 from companion.scaling.laws import recipes
 from companion.scaling.laws.recipes import RECIPES, make_runs
 from tests.conftest import rejects
 
 SHIPPED = {name: Path(recipes.__file__).with_name(f"{name}.csv") for name in RECIPES}
-COMMAND = [sys.executable, "-m", "companion", "measure"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(RECIPES))
-def test_each_recipe_runs_through_as_a_command(name: str, tmp_path: Path) -> None:
+def test_each_recipe_runs_through_as_a_command(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     before, table = SHIPPED[name].read_bytes(), tmp_path / "table.csv"
-    command = [*COMMAND, name, "--smoke", "--table", str(table)]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
-    assert done.returncode == 0 and f"{name}: " in done.stdout, done.stderr
+    monkeypatch.setattr("sys.argv", ["companion", "measure", name, "--smoke", "--table", str(table)])
+    main()
+    assert f"{name}: " in capsys.readouterr().out
     made = table.read_bytes()
     runs = make_runs(name, smoke=True, path=table)
     assert table.read_bytes() == made, "nothing is made twice"
@@ -32,9 +31,13 @@ def test_each_recipe_runs_through_as_a_command(name: str, tmp_path: Path) -> Non
     assert SHIPPED[name].read_bytes() == before
 
 
-def test_the_command_does_not_replace_the_shipped_table_by_a_trial() -> None:
-    refused = subprocess.run([*COMMAND, "families", "--smoke"], capture_output=True, text=True, env=os.environ)
-    assert refused.returncode == 2 and "path: got none" in refused.stderr
+def test_the_command_does_not_replace_the_shipped_table_by_a_trial(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["companion", "measure", "families", "--smoke"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "path: got none" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
