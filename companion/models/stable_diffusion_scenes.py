@@ -84,7 +84,8 @@ def _training_scenes(n: int, seed: int) -> Iterator[SceneSet]:
 
 def objective(null: tuple[Tensor, Tensor]) -> DenoisingLoss:
     """What the denoiser was trained on: the velocity's loss; for a tenth of the pictures the caption is ``null``."""
-    return DenoisingLoss(PATH, KIND, "velocity", times=LogitNormal(-0.8, 1.6), drop=0.1, null=null)
+    times = LogitNormal(-0.8, 1.6)
+    return DenoisingLoss(PATH, KIND, "velocity", times=times, drop=0.1, null=null)
 
 
 def _train(model: Preconditioned, seed: int, smoke: bool, checkpoint: Path) -> nn.Module:
