@@ -153,7 +153,7 @@ def test_a_sweep_is_forgotten_with_the_claims_that_it_swept(tmp_path: Path) -> N
 def test_what_a_lesson_may_take() -> None:
     assert [seconds_allowed(action, "3_06_image/none") for action in LIMITS] == [15, 90]
     assert [seconds_allowed(action, "3_06_image/ddpm") for action in LIMITS] == [15, 120]
-    assert [seconds_allowed(action, "3_02_history/eras") for action in LIMITS] == [15, 180]
+    assert [seconds_allowed(action, "3_02_history/eras") for action in LIMITS] == [15, 120]
 
 
 def test_memory_of_a_child_is_seen_that_began_late() -> None:
