@@ -149,13 +149,16 @@ def examine(exercise: str, function: Callable[..., Any], seed: int, *, handed_in
 
 @functools.cache
 def all_exercises() -> dict[str, Exercise]:
-    """Every exercise by its number, in order, from the ``EXERCISES`` of every module of this package."""
+    """Every exercise by its number, in order, from the ``EXERCISES`` of every module of the chapters' packages."""
     found: dict[str, Exercise] = {}
-    for module in pkgutil.walk_packages(companion.exercises.__path__, "companion.exercises."):
-        for exercise in getattr(importlib.import_module(module.name), "EXERCISES", ()):
-            if exercise.id in found:
-                raise ValueError(f"exercise: got {exercise.id!r} in two modules, wanted one name for one exercise")
-            found[exercise.id] = exercise
+    for chapter in pkgutil.iter_modules(companion.exercises.__path__, "companion.exercises."):
+        if not chapter.ispkg or chapter.name.endswith(".tries"):  # tries are the lessons', and draw
+            continue
+        for module in pkgutil.iter_modules(importlib.import_module(chapter.name).__path__, f"{chapter.name}."):
+            for exercise in importlib.import_module(module.name).EXERCISES:
+                if exercise.id in found:
+                    raise ValueError(f"exercise: got {exercise.id!r} in two modules, wanted one name for one exercise")
+                found[exercise.id] = exercise
     return dict(sorted(found.items(), key=lambda item: [int(part) for part in item[0].split(".")]))
 
 

@@ -14,6 +14,7 @@ All samples are rounded to the four greys of the data first (`companion.history.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Protocol, runtime_checkable
 
 import torch
@@ -141,9 +142,15 @@ class Draws(Protocol):
     def draw(self, n: int, generator: torch.Generator) -> Pictures: ...
 
 
+@cache
+def _digits(samples: int) -> Reference:
+    """What all eras' cards compare with: the same for each, so prepared once."""
+    return reference(digits("train").images, digits("valid").images, samples, torch.Generator())
+
+
 def quality(model: Draws, smoke: bool = False) -> dict[str, float]:
     """What the cards of the shipped eras say: of fixed draws, and of validation digits, which nothing was trained on."""
-    real = reference(digits("train").images, digits("valid").images, 20 if smoke else 250, torch.Generator())
+    real = _digits(20 if smoke else 250)
     found = report(model.draw(real.samples, torch.Generator().manual_seed(1)), real, torch.Generator().manual_seed(2))
     numbers = {"sure": found.confident, "variety": found.variety, "cnn_fid": found.fid, "cnn_fid_floor": real.floor}
     if hasattr(model, "bound"):

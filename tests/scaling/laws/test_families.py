@@ -28,6 +28,11 @@ from tests.conftest import rejects
 RUNS = shipped_runs("families")
 
 
+@pytest.fixture(scope="module")
+def texts() -> Texts:
+    return load_texts()
+
+
 class TestSearch:
     def test_climb_finds_the_floor_of_a_bowl(self) -> None:
         asked = []
@@ -58,10 +63,9 @@ class TestSearch:
         assert [run.seed for run in best] == list(range(1, SEEDS + 1))
 
     @pytest.mark.parametrize("family", FAMILIES)
-    def test_a_shipped_run_comes_out_again(self, family: str) -> None:
+    def test_a_shipped_run_comes_out_again(self, family: str, texts: Texts) -> None:
         """Of each family the cheapest run there is; tolerance as for the valleys."""
         shipped = min((run for run in RUNS if run.family == family), key=lambda run: run.seconds)
-        texts = load_texts()
         model = build(family, shipped.width, len(texts.alphabet), shipped.seed)
         again = train_and_measure(model, forward_flops(model), texts, *shipped.key)
         assert (again.parameters, again.tokens, again.spent) == (shipped.parameters, shipped.tokens, shipped.spent)
