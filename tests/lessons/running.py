@@ -83,6 +83,11 @@ def measured(pid: int | None = None) -> Iterator[Cost]:
         cost.seconds = time.perf_counter() - started
 
 
+# glibc gives a large tensor's memory back to the system when it is freed, and the next one waits until the system has wiped as
+# much: a quarter of the time of some lessons. Not for `execute`, which measures what a reader's own run takes.
+KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**30)}
+
+
 def kernel_environment(device: str | None = None) -> dict[str, str]:
     """What a kernel needs so that its run can be stored: no network, no progress bars, no debugger's warnings.
 
@@ -181,7 +186,7 @@ def nbval(path: Path, timeout: int) -> Cost:
 def _run(module: str, *arguments: str, device: str | None = None) -> tuple[Cost | None, str]:
     """Run ``python -m module``; its cost if it succeeded, and what it printed."""
     with subprocess.Popen(
-        [sys.executable, "-m", module, *arguments], cwd=ROOT, env=kernel_environment(device), text=True,
+        [sys.executable, "-m", module, *arguments], cwd=ROOT, env=kernel_environment(device) | KEPT, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     ) as process:  # fmt: skip
         with measured(process.pid) as cost:
