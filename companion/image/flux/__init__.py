@@ -2,5 +2,6 @@
 
 from companion.image.flux.config import FluxConfig
 from companion.image.flux.model import Flux, places
+from companion.image.flux.packed import PackedFlux
 
-__all__ = ["Flux", "FluxConfig", "places"]
+__all__ = ["Flux", "FluxConfig", "PackedFlux", "places"]
