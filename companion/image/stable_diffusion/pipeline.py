@@ -10,8 +10,7 @@ noise, :math:`z_t = \alpha_t z + \sigma_t \epsilon`: the larger its noise, the l
 what stands outside the hole at any time (`companion.image.stable_diffusion.inpainting`, eq-sd-inpaint). A *negative prompt*
 takes the empty one's place in guidance.
 
-Large things are decided early: the colour of a ground, the same at all places, is seen through noise that hides all else. So
-times may be shifted towards the noise, as Esser et al., arXiv:2403.03206, equation 23, do for large pictures; where time runs
+Times may be shifted towards the noise, as Esser et al., arXiv:2403.03206, equation 23, do for large pictures; where time runs
 from noise to data,
 
 - :math:`t' = t / (t + s (1 - t))` (eq-sd-shift)
@@ -43,7 +42,7 @@ Condition = Callable[[Sequence[str]], tuple[Tensor, Tensor]]
 @checked
 @dataclass(frozen=True)
 class StableDiffusion:
-    """A text-to-image model of three parts, none of which knows the others.
+    """A text-to-image model of three parts: what words say, a denoiser of latents, and an autoencoder.
 
     Attributes:
         condition: prompts to what is said of their words and a mask of real ones, such as `Words` of this package.
