@@ -17,7 +17,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from companion import weights
-from companion.data.scene import render
+from companion.data.scene import Scene, render
 from companion.data.scene_layout import arrange
 from companion.data.scene_twins import wrong_captions
 from companion.data.scenes import SceneSet, scenes
@@ -40,6 +40,7 @@ from companion.validate import Count, checked
 STEPS = 12_000
 SCENES = 64_000  # drawn once for training; each is seen six times
 PATH, KIND, SHIFT = RectifiedFlow(), "x0", 3.0
+TIMES = LogitNormal(-0.8, 1.6)
 
 
 def build() -> Preconditioned:
@@ -84,8 +85,7 @@ def _training_scenes(n: int, seed: int) -> Iterator[SceneSet]:
 
 def objective(null: tuple[Tensor, Tensor]) -> DenoisingLoss:
     """What the denoiser was trained on: the velocity's loss; for a tenth of the pictures the caption is ``null``."""
-    times = LogitNormal(-0.8, 1.6)
-    return DenoisingLoss(PATH, KIND, "velocity", times=times, drop=0.1, null=null)
+    return DenoisingLoss(PATH, KIND, "velocity", times=TIMES, drop=0.1, null=null)
 
 
 def _train(model: Preconditioned, seed: int, smoke: bool, checkpoint: Path) -> nn.Module:
@@ -110,6 +110,11 @@ def _train(model: Preconditioned, seed: int, smoke: bool, checkpoint: Path) -> n
 
 
 def measure(model: Preconditioned, smoke: bool = False) -> dict[str, float]:
+    """How well the denoiser draws, with text tower and autoencoder: see `examine`."""
+    return examine(together(model), smoke)
+
+
+def examine(painter: StableDiffusion, smoke: bool = False) -> dict[str, float]:
     """Of pictures drawn from captions, guidance 3, 16 steps: the share that is right in each respect, read by rule.
 
     ``_seen`` are captions of the training set, ``_held`` those with a pair or triple that no training scene has. ``picked`` is
@@ -118,11 +123,9 @@ def measure(model: Preconditioned, smoke: bool = False) -> dict[str, float]:
     the share that is nearer to its training picture than to another arrangement of the same things. It is about a half of a
     model that remembers none, and 1 of one that gives training pictures back.
     """
-    n, painter, found = 8 if smoke else 100, together(model), {}
+    n, found = 8 if smoke else 100, {}
     judge, tokens = clip_scenes.load()
-    known = next(_training_scenes(SCENES, RECIPE.seed)).scenes[:n]
-    held = scenes(n, Generator().manual_seed(mix("stable diffusion", "measure")), split="test").scenes
-    for name, asked in (("seen", known), ("held", held)):
+    for name, asked in asked_for(n).items():
         drawn = painter.text_to_image([scene.caption() for scene in asked], Generator().manual_seed(1), steps=16)
         found |= {f"{what}_{name}": share for what, share in score(drawn, asked).shares().items()}
         generator = Generator().manual_seed(2)
@@ -135,6 +138,14 @@ def measure(model: Preconditioned, smoke: bool = False) -> dict[str, float]:
             own, other = ((drawn[two] - some).flatten(1).norm(dim=1) for some in pictures)
             found["remembered"] = float((own < other).float().mean())
     return found
+
+
+@checked
+def asked_for(n: Count) -> dict[str, tuple[Scene, ...]]:
+    """Scenes whose captions are asked for: ``n``, at most 500, of the training set, and as many that were held out."""
+    known = next(_training_scenes(SCENES, RECIPE.seed)).scenes[:n]
+    held = scenes(n, Generator().manual_seed(mix("stable diffusion", "measure")), split="test").scenes
+    return {"seen": known, "held": held}
 
 
 RECIPE = Recipe(
