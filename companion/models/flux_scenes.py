@@ -1,4 +1,4 @@
-"""Flux in miniature: the scenes of `companion.models.stable_diffusion_scenes`, drawn by a transformer on image tokens and words.
+"""Flux in miniature: the scenes of `companion.models.stable_diffusion_scenes`, drawn by a transformer of tokens and words.
 
 Text tower, autoencoder, training scenes, times and examples a step are those of that model; what differs is the denoiser: in
 place of a U-Net that looks at the words, two double and four single blocks (`companion.image.flux.blocks`), one to two as in
@@ -8,7 +8,6 @@ the published model, over 64 image tokens and 12 words. It predicts the velocity
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from torch import Generator, Tensor, nn
 
 from companion import weights

@@ -47,7 +47,9 @@ def test_after_it_one_step_arrives() -> None:
     second = as_denoiser(again, PATH, "velocity")
     assert straightness(*ways(second, NOISE)) < 0.1 * straightness(*ways(first, NOISE))
     want = MEAN + STD * NOISE
-    one = {name: (ddim_sample(flow, PATH, NOISE, 1) - want).square().mean() for name, flow in (("a", first), ("b", second))}
+    one = {
+        name: (ddim_sample(flow, PATH, NOISE, 1) - want).square().mean() for name, flow in (("a", first), ("b", second))
+    }
     assert one["b"] < 0.05 * one["a"]
 
 

@@ -85,7 +85,9 @@ def test_a_small_network_learns_to_arrive_in_one_step() -> None:
     def draw(n: int, generator: torch.Generator) -> tuple[Tensor]:
         return (STD * torch.randn(n, 4, generator=generator),)
 
-    trained = train(Net(), loss(8), draw, TrainConfig(steps=600, batch_size=64, lr=5e-3, final_lr=0.02, seed=0)).model.eval()
+    trained = train(
+        Net(), loss(8), draw, TrainConfig(steps=600, batch_size=64, lr=5e-3, final_lr=0.02, seed=0)
+    ).model.eval()
     z = torch.randn(500, 4, generator=gen(3))
     want = ddim_sample(TEACHER, PATH, z, torch.tensor(shifted(8)).tolist())
     common = ddim_sample(as_denoiser(lambda x, t: TEACHER(x, t).x0, PATH, "x0"), PATH, z, 1)

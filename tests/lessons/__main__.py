@@ -26,7 +26,13 @@ LIMITS = {"smoke": 15, "nbval": 90}
 GOAL = 45  # at laptop, where a lesson can
 ALL_LESSONS = 42 * 60  # at laptop, on one core
 # A chapter may have up to three lessons that take longer.
-FLAGSHIPS = {"3_02_history/eras", "3_06_image/ddpm", "3_06_image/flux", "3_06_image/stable_diffusion", "3_07_video/sora"}
+FLAGSHIPS = {
+    "3_02_history/eras",
+    "3_06_image/ddpm",
+    "3_06_image/flux",
+    "3_06_image/stable_diffusion",
+    "3_07_video/sora",
+}
 FLAGSHIP_SECONDS = 120
 FLAGSHIPS_OF_A_CHAPTER = 3
 # Longer than that until they are written anew.

@@ -29,7 +29,10 @@ def test_the_objective_is_the_velocitys_and_drops_a_tenth_of_the_captions() -> N
         return torch.zeros_like(z_t)
 
     n = 2000
-    x, words, pooled = torch.randn(n, 4, 2, 2, generator=gen()), *(torch.full((n, *s), 9.0) for s in ((12, 192), (192,)))
+    x, words, pooled = (
+        torch.randn(n, 4, 2, 2, generator=gen()),
+        *(torch.full((n, *s), 9.0) for s in ((12, 192), (192,))),
+    )
     got = float(loss(net, (x, words, pooled), gen(1)))
     ((words, pooled, t),) = seen
     gone = (words != 9).flatten(1).any(1)

@@ -19,7 +19,7 @@ def joint_attention(
     words: Float[Tensor, "n words text_width"],
     pooled: Float[Tensor, "n pooled_width"],
 ) -> Float[Tensor, "blocks n heads all all"]:
-    """Of each block, double ones first: how much each of words and image tokens, in this order, looks at each; rows sum to 1."""
+    """Of each block, double ones first: how much each of words and image tokens, in this order, looks at each."""
     flux, found = model.inner, []
     image, text = places(*(side // SQUARE for side in z_t.shape[2:]), words.shape[1])
     angles = flux.rotary.angles(torch.cat([text, image]).to(z_t.device)[None], z_t.dtype)

@@ -75,7 +75,9 @@ def student_of(teacher: PackedFlux, *, guidance: bool = False, steps: bool = Fal
     for name, asked in wanted.items():
         if asked and getattr(config, name):
             raise ValueError(f"{name}: got a teacher that takes it already, wanted one that does not")
-    student = PackedFlux(Flux(replace(config, **{name: asked or getattr(config, name) for name, asked in wanted.items()})))
+    student = PackedFlux(
+        Flux(replace(config, **{name: asked or getattr(config, name) for name, asked in wanted.items()}))
+    )
     student.load_state_dict(teacher.state_dict(), strict=False)
     for name, asked in wanted.items():
         if asked:

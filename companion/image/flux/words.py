@@ -25,9 +25,7 @@ class WordsAndWhole(nn.Module):
         super().__init__()
         self.words = words
 
-    def forward(
-        self, prompts: Sequence[str]
-    ) -> tuple[Float[Tensor, "n words width"], Float[Tensor, "n width"]]:
+    def forward(self, prompts: Sequence[str]) -> tuple[Float[Tensor, "n words width"], Float[Tensor, "n width"]]:
         """What is said of each word, and of the whole.
 
         Raises:

@@ -1,53 +1,14 @@
-"""Flux equals diffusers' own; what each input changes; blocks start as the identity; what a folder may hold."""
+"""Flux equals diffusers' own; what each input changes; what a folder may hold."""
 
 import json
 from pathlib import Path
 
 import pytest
 import torch
-from diffusers import FluxTransformer2DModel
-from torch import Tensor
 
 from companion.image.flux import Flux, FluxConfig, places
-from companion.image.flux.config import FIELDS, config_from_published
 from tests.conftest import gen, rejects
-
-SIZES = {
-    "in_channels": 12,
-    "num_layers": 2,
-    "num_single_layers": 3,
-    "attention_head_dim": 20,
-    "num_attention_heads": 3,
-    "joint_attention_dim": 14,
-    "pooled_projection_dim": 10,
-    "axes_dims_rope": (4, 6, 10),
-}
-
-
-def published(folder: Path, **changes: object) -> FluxTransformer2DModel:
-    torch.manual_seed(0)
-    model = FluxTransformer2DModel(**(SIZES | changes)).eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            spread = 0.3 if parameter.ndim == 1 else 2 / parameter.shape[1] ** 0.5
-            parameter.copy_(
-                ("norm_" in name and "linear" not in name) + spread * torch.randn(parameter.shape, generator=gen(1))
-            )
-    model.save_pretrained(folder)
-    return model
-
-
-def inputs(n: int = 2, rows: int = 3, columns: int = 5, words: int = 4) -> dict[str, Tensor]:
-    image, text = places(rows, columns, words)
-    g = gen(2)
-    return {
-        "hidden_states": torch.randn(n, rows * columns, 12, generator=g),
-        "encoder_hidden_states": torch.randn(n, words, 14, generator=g),
-        "pooled_projections": torch.randn(n, 10, generator=g),
-        "timestep": torch.rand(n, generator=g),
-        "img_ids": image,
-        "txt_ids": text,
-    }
+from tests.image.flux.reference import inputs, published
 
 
 @torch.no_grad()
@@ -59,29 +20,6 @@ def test_equals_diffusers(tmp_path: Path, guidance: bool) -> None:
     want = theirs(**given).sample
     torch.testing.assert_close(ours(**given) / want.abs().max(), want / want.abs().max(), rtol=0, atol=1e-5)
     assert sum(p.numel() for p in ours.parameters()) == sum(p.numel() for p in theirs.parameters())
-
-
-@torch.no_grad()
-def test_a_block_of_either_kind_alone_equals_diffusers(tmp_path: Path) -> None:
-    for double, single in ((1, 0), (0, 1)):
-        folder = tmp_path / f"{double}"
-        theirs = published(folder, num_layers=double, num_single_layers=single)
-        want = theirs(**inputs()).sample
-        got = Flux.from_pretrained(folder)(**inputs())
-        torch.testing.assert_close(got / want.abs().max(), want / want.abs().max(), rtol=0, atol=1e-5)
-
-
-@torch.no_grad()
-def test_untrained_blocks_are_the_identity_and_it_predicts_nothing() -> None:
-    model = Flux(FluxConfig(12, 14, 10, 3, (4, 6, 10), 2, 1)).eval()
-    assert model(**inputs()).abs().max() == 0
-    c, x = torch.randn(2, 4, 60, generator=gen()), torch.randn(2, 15, 60, generator=gen(1))
-    image, text = places(3, 5, 4)
-    angles = model.rotary.angles(torch.cat([text, image])[None], x.dtype)
-    signal = torch.randn(2, 60, generator=gen(2))
-    got = model.double_blocks[0](c, x, signal, angles)
-    assert torch.equal(got[0], c) and torch.equal(got[1], x)
-    assert torch.equal(model.single_blocks[0](x, signal, model.rotary.angles(image[None], x.dtype)), x)
 
 
 @torch.no_grad()
@@ -120,14 +58,6 @@ def test_places_are_in_reading_order() -> None:
     assert text.tolist() == [[0, 0, 0]] * 2
 
 
-def test_what_a_file_leaves_out_is_as_in_diffusers() -> None:
-    kind, small = {"_class_name": "FluxTransformer2DModel"}, {"num_layers": 1, "num_single_layers": 1}
-    with torch.device("meta"):
-        full = dict(FluxTransformer2DModel(**small).config)
-    read = [config_from_published(FIELDS.of(kind | some, "here"), "here") for some in (small, full)]
-    assert read[0] == read[1]
-
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -147,14 +77,26 @@ def test_other_models_are_refused(tmp_path: Path, change: dict) -> None:
         Flux.from_pretrained(tmp_path)
 
 
+@torch.no_grad()
+def test_the_number_of_steps_is_told_as_the_length_of_one() -> None:
+    model = Flux(FluxConfig(12, 14, 10, 3, (4, 6, 10), 1, 1, guidance=True, steps=True)).eval()
+    for parameter in model.parameters():
+        parameter.add_(0.3 * torch.randn(parameter.shape, generator=gen(1)))
+    model.steps.load_state_dict(model.guidance.state_dict())
+    quarter, third = torch.full((2,), 0.25), torch.full((2,), 1 / 3)
+    base = model(**inputs(), guidance=third, steps=torch.full((2,), 4))
+    swapped = model(**inputs(), guidance=quarter, steps=torch.full((2,), 3))
+    torch.testing.assert_close(swapped, base, rtol=1e-3, atol=1e-3)
+    assert (model(**inputs(), guidance=third, steps=torch.full((2,), 2)) - base).abs().max() > 1e-2
+
+
 def test_bad_input() -> None:
     model = Flux(FluxConfig(12, 14, 10, 3, (4, 6, 10), 1, 1))
     with rejects("guidance"):
         model(**inputs(), guidance=torch.ones(2))
+    with rejects("steps"):
+        model(**inputs(), steps=torch.ones(2, dtype=torch.int64))
     with rejects("guidance"):
         Flux(FluxConfig(12, 14, 10, 3, (4, 6, 10), 1, 1, guidance=True))(**inputs())
     with rejects("img_ids"):
         model(**(inputs() | {"img_ids": places(3, 4, 1)[0]}))
-    for wrong in ({"axes": (3, 5)}, {"axes": ()}, {"heads": 0}, {"double": 0, "single": 0}, {"double": -1}):
-        with rejects(next(iter(wrong))):
-            FluxConfig(**wrong)

@@ -60,7 +60,9 @@ def test_a_student_begins_as_its_teacher_and_can_learn_from_what_it_is_told(extr
         getattr(student.inner, name)[-1].weight.normal_(generator=gen(3))
     more = {name: 2 * value for name, value in extra.items()}
     assert (Told(student, **extra)(*told()) - Told(student, **more)(*told())).abs().max() > 1e-3
-    assert torch.equal(Told(student, **extra)(*told()), student(*told(), **{k: torch.full((2,), v) for k, v in extra.items()}))
+    assert torch.equal(
+        Told(student, **extra)(*told()), student(*told(), **{k: torch.full((2,), v) for k, v in extra.items()})
+    )
 
 
 def test_a_student_is_a_copy_and_keeps_what_its_teacher_is_told() -> None:
