@@ -1,6 +1,6 @@
 """Milestones of generative AI as data: what appeared when, who wrote it, what it introduced, what it builds on.
 
-The date of a paper is the day of its first version on arXiv, of a paper before arXiv's time the first day of the month of its
+The date of a paper is the day of its first version on arXiv, of a paper that is not there the first day of the month of its
 journal's issue, of a report or a product the day on which it was announced; some systems were shown before their paper
 (DALL-E on 5 January 2021, DeepSeek-R1 on 20 January 2025). The year of a citation may be a later one: a paper of December is
 often cited by its conference. ``builds_on`` names the milestones of this list whose idea a work uses, as its authors describe
@@ -25,7 +25,7 @@ class Milestone:
 
     Attributes:
         name: short, unique.
-        day: of the first version on arXiv; of an older paper, the first of the issue's month; of what has neither, the day
+        day: of the first version on arXiv; of a paper not there, the first of the issue's month; of what has neither, the day
             of its announcement.
         authors: the first two, and how many others.
         family: one of `FAMILIES`.
